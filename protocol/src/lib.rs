@@ -1,0 +1,4 @@
+//! Kafka's wire and the nouns that all crates share. Pure: no socket, no file, no clock.
+
+pub mod model;
+pub mod record_batch;

@@ -1,0 +1,42 @@
+//! What the host must offer, checked before anything starts; each refusal names its remedy.
+
+use std::path::{Path, PathBuf};
+
+/// What [`check`] found.
+#[derive(Clone, Debug)]
+pub struct HostReport {
+    /// CPUs that this process may run on.
+    pub cpu_count: usize,
+    /// Directories whose file system has no direct I/O: files there are buffered.
+    pub buffered_directories: Vec<PathBuf>,
+}
+
+/// What the host lacks, and how to mend it: one line each.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    #[error("io_uring is forbidden ({reason}): {remedy}")]
+    IoUringForbidden { reason: String, remedy: String },
+    #[error("io_uring is missing: this kernel is {kernel}, 5.19 or newer is needed")]
+    IoUringMissing { kernel: String },
+    #[error(
+        "memlock limit is {limit_bytes} bytes, {needed_bytes} are needed: raise it with `ulimit -l` or LimitMEMLOCK="
+    )]
+    MemlockTooLow { limit_bytes: u64, needed_bytes: u64 },
+    #[error(
+        "file descriptor limit is {limit}, {needed} are needed: raise it with `ulimit -n` or LimitNOFILE="
+    )]
+    TooFewDescriptors { limit: u64, needed: u64 },
+    #[error("cannot use data directory {path}: {source}")]
+    Directory { path: PathBuf, source: std::io::Error },
+}
+
+/// Checks io_uring, memlock, descriptors (raises the soft limit to the hard one first) and direct I/O
+/// of each of `directories` for a process of `core_count` cores. Call from `main` before `launch`.
+pub fn check(core_count: usize, directories: &[&Path]) -> Result<HostReport, HostError> {
+    crate::real::host::check(core_count, directories)
+}
+
+/// CPUs that this process may run on, from its affinity mask and CPU quota; at least 1.
+pub fn cpu_count() -> usize {
+    crate::real::host::cpu_count()
+}

@@ -1,0 +1,47 @@
+//! The one way in for threads that are not cores: a bounded channel, and the stop signal.
+
+/// The sending end, for any thread. Clones share the channel.
+pub struct Sender<T>(flume::Sender<T>);
+
+/// The receiving end, for one task of a core.
+pub struct Receiver<T>(flume::Receiver<T>);
+
+/// The other end is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the core has ended")]
+pub struct Closed;
+
+pub fn channel<T: Send + 'static>(capacity: usize) -> (Sender<T>, Receiver<T>) {
+    let (sender, receiver) = flume::bounded(capacity);
+    (Sender(sender), Receiver(receiver))
+}
+
+impl<T> Clone for Sender<T> {
+    fn clone(&self) -> Self {
+        Sender(self.0.clone())
+    }
+}
+
+impl<T> Sender<T> {
+    /// Sends, waiting while the channel is full. Not for tasks of a core.
+    pub fn send(&self, message: T) -> Result<(), Closed> {
+        self.0.send(message).map_err(|_| Closed)
+    }
+}
+
+impl<T> Receiver<T> {
+    /// The next message; [`Closed`] when every sender is gone and nothing is left.
+    pub async fn recv(&self) -> Result<T, Closed> {
+        self.0.recv_async().await.map_err(|_| Closed)
+    }
+}
+
+/// Blocks SIGINT and SIGTERM for this thread and those it starts. Call first in `main`.
+pub fn block_stop_signals() {
+    crate::real::signal::block_stop_signals();
+}
+
+/// Waits on an ordinary thread for SIGINT or SIGTERM; returns the signal's name.
+pub fn wait_for_stop_signal() -> &'static str {
+    crate::real::signal::wait_for_stop_signal()
+}
