@@ -1,0 +1,10 @@
+//! `server.properties`: Kafka's text format, its keys, and the typed configuration made of them.
+
+mod broker_config;
+pub mod keys;
+mod listener;
+mod properties;
+
+pub use broker_config::{BrokerConfig, ConfigError, Loaded};
+pub use listener::{Endpoint, Listener, ListenerError};
+pub use properties::{Properties, PropertiesError};
