@@ -1,1 +1,21 @@
-//! Placeholder of the crate's contract.
+//! One partition's log on a disk, in Kafka's format: segments, indexes, recovery, producer state.
+//!
+//! This crate knows batches and offsets. It knows nothing of requests or replication, and reaches
+//! the world through `reactor` alone. Everything here is `!Send`: a log lives on one core, and only
+//! that core touches it. Source: DESIGN.md sections 1 and 6.
+//!
+//! Two words for "on disk": `durable_end_offset` is the contiguous prefix that a flush has covered
+//! (acknowledgements follow it); `recovery_point` is the one that is checkpointed, where the scan
+//! after a crash begins.
+
+pub mod config;
+pub mod error;
+pub mod log;
+pub mod log_directory;
+
+pub use config::LogConfig;
+pub use error::{AppendError, ReadError, StorageError};
+pub use log::{
+    AppendAsLeader, Appended, EpochEnd, Opening, Origin, PartitionLog, ReadResult, TimestampOffset,
+};
+pub use log_directory::{LogDirectory, MetaProperties, TopicPartition};

@@ -1,0 +1,32 @@
+//! What a topic's configuration says about its logs.
+
+/// Settings of one partition's log. They may change while it is open and hold from the next append.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogConfig {
+    /// `segment.bytes`: a batch that would make the active segment larger starts the next one.
+    pub segment_size_bytes: u32,
+    /// `segment.ms`: a segment whose first batch is older than this is rolled at the next append.
+    pub segment_ms: u64,
+    /// Up to `segment.jitter.ms`, drawn once by the caller: what `segment_ms` is shortened by.
+    pub segment_jitter_ms: u64,
+    /// `index.interval.bytes`: bytes of log between two entries of the offset index.
+    pub index_interval_bytes: u32,
+    /// `segment.index.bytes`: a segment whose indexes have grown to this is rolled.
+    pub index_size_bytes_max: u32,
+    /// `producer.id.expiration.ms`: an idle producer is forgotten after this.
+    pub producer_id_expiration_ms: u64,
+}
+
+impl Default for LogConfig {
+    /// Kafka's defaults.
+    fn default() -> Self {
+        LogConfig {
+            segment_size_bytes: 1 << 30,
+            segment_ms: 7 * 24 * 3600 * 1000,
+            segment_jitter_ms: 0,
+            index_interval_bytes: 4096,
+            index_size_bytes_max: 10 << 20,
+            producer_id_expiration_ms: 24 * 3600 * 1000,
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Why storage refuses, and what a refusal leaves behind.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use protocol::model::{Offset, ProducerEpoch, ProducerId, Sequence};
+use protocol::record_batch::BatchError;
+
+/// The disk, or what lies on it. Cheap to clone: one failure answers every waiter.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StorageError {
+    #[error("cannot {operation} {path}: {source}")]
+    Io { operation: &'static str, path: PathBuf, source: Arc<io::Error> },
+    /// A write or flush failed earlier: nothing is appended or acknowledged any more.
+    #[error("log {directory} is offline since a write failed: {source}")]
+    Offline { directory: PathBuf, source: Arc<StorageError> },
+    #[error("log {directory} is closed")]
+    Closed { directory: PathBuf },
+    /// What was waited for has been cut off by `truncate_to`.
+    #[error("offset {offset} was truncated away")]
+    Truncated { offset: Offset },
+    #[error("{path} at position {position}: {source}")]
+    CorruptBatch { path: PathBuf, position: u64, source: BatchError },
+    /// A file of Kafka's small text, JSON or binary formats that does not parse.
+    #[error("{path} is no valid {what}: {reason}")]
+    Malformed { path: PathBuf, what: &'static str, reason: &'static str },
+    #[error(
+        "{path} is left over from an unfinished compaction: start Apache Kafka once to finish it"
+    )]
+    UnfinishedSwap { path: PathBuf },
+    #[error(
+        "log directory {path} is in use by another process: stop it, or give another `log.dirs`"
+    )]
+    Locked { path: PathBuf },
+}
+
+impl StorageError {
+    pub(crate) fn io(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| StorageError::Io { operation, path, source: Arc::new(source) }
+    }
+}
+
+/// Why an append was refused. Every refusal leaves the log as it was.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum AppendError {
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    #[error("batch of {size_bytes} bytes does not fit into a segment of {segment_size_bytes}")]
+    BatchTooLarge { size_bytes: usize, segment_size_bytes: u32 },
+    /// The producer's sequence leaves a gap. Kafka's OUT_OF_ORDER_SEQUENCE_NUMBER.
+    #[error("producer {producer_id} sent sequence {sequence}, expected {expected:?}")]
+    OutOfOrderSequence { producer_id: ProducerId, sequence: Sequence, expected: Option<Sequence> },
+    /// A newer incarnation of the producer was seen. Kafka's INVALID_PRODUCER_EPOCH.
+    #[error("producer {producer_id} sent epoch {producer_epoch}, the last seen is {current}")]
+    InvalidProducerEpoch {
+        producer_id: ProducerId,
+        producer_epoch: ProducerEpoch,
+        current: ProducerEpoch,
+    },
+    /// A plain batch inside an open transaction. Kafka's INVALID_TXN_STATE.
+    #[error("producer {producer_id} sent a plain batch within a transaction")]
+    InvalidTxnState { producer_id: ProducerId },
+    /// A marker from an older transaction coordinator. Kafka's TRANSACTION_COORDINATOR_FENCED.
+    #[error("producer {producer_id}: marker of coordinator epoch {requested}, last is {current}")]
+    TransactionCoordinatorFenced { producer_id: ProducerId, requested: i32, current: i32 },
+}
+
+/// Why a read was refused.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ReadError {
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    #[error("offset {requested} is outside of {log_start_offset}..={log_end_offset}")]
+    OffsetOutOfRange { requested: Offset, log_start_offset: Offset, log_end_offset: Offset },
+}

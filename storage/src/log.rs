@@ -1,0 +1,259 @@
+//! `PartitionLog`: one partition's records on one directory.
+
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use bytes::Bytes;
+use protocol::model::{LeaderEpoch, Offset, TimestampMs, TopicId};
+
+use crate::config::LogConfig;
+use crate::error::{AppendError, ReadError, StorageError};
+
+/// What is known about a log's directory before it is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Opening {
+    /// The last stop was clean: the files end where the log ends, and nothing needs a scan.
+    pub clean: bool,
+    /// From `recovery-point-offset-checkpoint`: everything below is known to be flushed.
+    pub recovery_point: Offset,
+    /// From `log-start-offset-checkpoint`: `DeleteRecords` may have moved it into a segment.
+    pub log_start_offset: Offset,
+}
+
+/// Who made the records of an append, which says how far their producer's state is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A producer: epoch, sequence and duplicates are checked.
+    Client,
+    /// A coordinator or the controller of this cluster: epochs only.
+    Coordinator,
+}
+
+/// How a leader appends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AppendAsLeader {
+    pub leader_epoch: LeaderEpoch,
+    pub origin: Origin,
+    /// Now, by the wall clock: it ages segments and producers, and stamps records where
+    /// `log_append_time` is set.
+    pub now: TimestampMs,
+    /// `message.timestamp.type=LogAppendTime`: all records get `now`.
+    pub log_append_time: bool,
+}
+
+/// What an append did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Appended {
+    /// The records have `base_offset..next_offset`. Not durable before
+    /// [`PartitionLog::wait_durable`]`(next_offset)`.
+    New { base_offset: Offset, next_offset: Offset },
+    /// An idempotent producer's retry of a batch that has these offsets already.
+    Duplicate { base_offset: Offset, next_offset: Offset, timestamp: TimestampMs },
+}
+
+/// Batches read, whole and in order.
+#[derive(Clone, Debug, Default)]
+pub struct ReadResult {
+    /// Slices that make up the batches one after the other; each holds whole batches.
+    pub slices: Vec<Bytes>,
+    pub size_bytes: usize,
+    /// Base offset of the first batch, which may lie below the offset asked for.
+    pub base_offset: Option<Offset>,
+    /// The offset after the last batch; the offset asked for where nothing was read.
+    pub next_offset: Offset,
+}
+
+/// A record found by its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimestampOffset {
+    pub offset: Offset,
+    pub timestamp: TimestampMs,
+    pub leader_epoch: Option<LeaderEpoch>,
+}
+
+/// Where an epoch ends in this log. Source: KIP-101, KIP-279.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EpochEnd {
+    /// The largest epoch of this log that is not above the one asked for.
+    pub leader_epoch: LeaderEpoch,
+    pub end_offset: Offset,
+}
+
+/// One partition's log. Clones are one log; it belongs to the core that opened it.
+///
+/// `append` puts records into memory and returns at once; a task of the log writes and flushes them
+/// behind, all that gathered meanwhile as one group. Only then does `durable_end_offset` move.
+/// A failed write or flush takes the log offline: nothing is retried or acknowledged any more.
+#[derive(Clone)]
+pub struct PartitionLog(#[expect(dead_code)] Rc<()>);
+
+impl PartitionLog {
+    /// Makes `directory` with an empty log whose first offset is 0. On return the directory and its
+    /// `partition.metadata` are durable.
+    pub async fn create(
+        directory: &Path,
+        config: LogConfig,
+        topic_id: TopicId,
+    ) -> Result<PartitionLog, StorageError> {
+        let _ = (directory, config, topic_id);
+        todo!()
+    }
+
+    /// Opens what is in `directory`. After an unclean stop it scans from the recovery point, cuts off
+    /// the first batch that is not whole and all behind it, and rebuilds indexes and states.
+    pub async fn open(
+        directory: &Path,
+        config: LogConfig,
+        opening: Opening,
+    ) -> Result<PartitionLog, StorageError> {
+        let _ = (directory, config, opening);
+        todo!()
+    }
+
+    pub fn directory(&self) -> PathBuf {
+        todo!()
+    }
+
+    /// From `partition.metadata`; absent where that file is.
+    pub fn topic_id(&self) -> Option<TopicId> {
+        todo!()
+    }
+
+    pub fn set_config(&self, config: LogConfig) {
+        let _ = config;
+        todo!()
+    }
+
+    /// Appends `batches`, which the caller has validated; they get the offsets from
+    /// `log_end_offset` on and `leader_epoch`, set in the copy. Returns without waiting: the records
+    /// are in memory and readable, not durable. Await [`PartitionLog::ready_for_append`] first, which
+    /// bounds that memory.
+    ///
+    /// Errors change nothing. An idempotent producer's duplicate is no error (see [`Appended`]).
+    pub fn append_as_leader(
+        &self,
+        batches: &[Bytes], // becomes &[protocol::record_batch::RecordBatch] with that type
+        how: AppendAsLeader,
+    ) -> Result<Appended, AppendError> {
+        let _ = (batches, how);
+        todo!()
+    }
+
+    /// Waits while too much is in memory that is not on disk yet.
+    pub async fn ready_for_append(&self) -> Result<(), StorageError> {
+        todo!()
+    }
+
+    /// Waits until all below `until` is durable. Errors: `Offline`; `Truncated` where a truncation
+    /// after this call cut below `until`; `Closed`.
+    pub async fn wait_durable(&self, until: Offset) -> Result<(), StorageError> {
+        let _ = until;
+        todo!()
+    }
+
+    /// `listener` is called with each new `durable_end_offset`, in the turn that moves it, and once
+    /// more when the log goes offline. One listener; a second call replaces the first.
+    pub fn on_durable(&self, listener: impl Fn(Result<Offset, StorageError>) + 'static) {
+        let _ = listener;
+        todo!()
+    }
+
+    /// Resolves at the first append after this call.
+    pub fn appended(&self) -> impl Future<Output = ()> + 'static + use<> {
+        async { todo!() }
+    }
+
+    /// Whole batches from the one that holds `from` on, up to `max_bytes` together and none that
+    /// reaches beyond `upper_bound`. With `min_one_batch` the first is returned whatever its size.
+    /// One call reads at most 1 MiB from disk beyond that first batch. Batches in memory are shared,
+    /// not copied; batches from disk have had their CRC checked.
+    ///
+    /// Errors: `OffsetOutOfRange` unless `log_start_offset <= from <= log_end_offset`.
+    pub async fn read(
+        &self,
+        from: Offset,
+        max_bytes: usize,
+        min_one_batch: bool,
+        upper_bound: Offset,
+    ) -> Result<ReadResult, ReadError> {
+        let _ = (from, max_bytes, min_one_batch, upper_bound);
+        todo!()
+    }
+
+    pub fn log_start_offset(&self) -> Offset {
+        todo!()
+    }
+
+    pub fn log_end_offset(&self) -> Offset {
+        todo!()
+    }
+
+    pub fn durable_end_offset(&self) -> Offset {
+        todo!()
+    }
+
+    pub fn recovery_point(&self) -> Offset {
+        todo!()
+    }
+
+    /// Bytes of all segments.
+    pub fn size_bytes(&self) -> u64 {
+        todo!()
+    }
+
+    /// The first record whose timestamp is at least `target`, by Kafka's ListOffsets.
+    pub async fn offset_for_timestamp(
+        &self,
+        target: TimestampMs,
+    ) -> Result<Option<TimestampOffset>, StorageError> {
+        let _ = target;
+        todo!()
+    }
+
+    /// The record with the largest timestamp, the first of several.
+    pub async fn max_timestamp(&self) -> Result<Option<TimestampOffset>, StorageError> {
+        todo!()
+    }
+
+    /// The epoch of the last batch.
+    pub fn latest_leader_epoch(&self) -> Option<LeaderEpoch> {
+        todo!()
+    }
+
+    /// The epoch of the record at `offset`.
+    pub fn leader_epoch_at(&self, offset: Offset) -> Option<LeaderEpoch> {
+        let _ = offset;
+        todo!()
+    }
+
+    /// Where `leader_epoch` ends; `None` where this log begins later or never saw an epoch.
+    pub fn end_offset_for_epoch(&self, leader_epoch: LeaderEpoch) -> Option<EpochEnd> {
+        let _ = leader_epoch;
+        todo!()
+    }
+
+    /// Cuts the log so that `offset` is the next; a batch that holds it is cut whole. Durable on
+    /// return. Nothing may be appended meanwhile.
+    pub async fn truncate_to(&self, offset: Offset) -> Result<(), StorageError> {
+        let _ = offset;
+        todo!()
+    }
+
+    /// Waits until all that was appended is durable.
+    pub async fn flush(&self) -> Result<(), StorageError> {
+        todo!()
+    }
+
+    /// A clean stop: everything flushed, files cut to their exact size, indexes and the producer
+    /// snapshot written. Appends, reads and waits fail with `Closed` from the call on.
+    pub async fn close(&self) -> Result<(), StorageError> {
+        todo!()
+    }
+
+    /// Deletes the log: the directory is renamed to Kafka's `.<uuid>-delete` name, durably, then
+    /// removed. Appends, reads and waits fail with `Closed` from the call on.
+    pub async fn delete(&self) -> Result<(), StorageError> {
+        todo!()
+    }
+}
