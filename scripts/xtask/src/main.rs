@@ -1,1 +1,29 @@
-fn main() {}
+//! `cargo xtask COMMAND`: the project's own tools, one module each. This file only dispatches.
+
+mod ci;
+mod tidy;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "usage: cargo xtask COMMAND
+
+  ci [SUITE...]   run the suites (all of them by default) and count what passed
+  setup           fetch what the client suites need into the target folder
+  tidy            check the tree's structure and list its large files";
+
+fn main() -> anyhow::Result<ExitCode> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let Some((command, rest)) = arguments.split_first() else {
+        eprintln!("{USAGE}");
+        return Ok(ExitCode::from(2));
+    };
+    match command.as_str() {
+        "ci" => ci::run(rest),
+        "setup" => ci::setup(),
+        "tidy" => tidy::run(),
+        unknown => {
+            eprintln!("cargo xtask: no command `{unknown}`\n{USAGE}");
+            Ok(ExitCode::from(2))
+        }
+    }
+}

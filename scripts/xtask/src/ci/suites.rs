@@ -1,0 +1,128 @@
+//! The suites, in the order in which they fail soonest.
+
+use super::outcome::{Outcome, Row, report};
+use super::{count, setup};
+use anyhow::{Result, bail};
+use std::path::Path;
+use std::process::{Command, ExitCode};
+use std::time::Instant;
+
+type Suite = fn() -> Result<Outcome>;
+
+const SUITES: &[(&str, Suite)] = &[
+    ("fmt", fmt),
+    ("tidy", tidy),
+    ("clippy", clippy),
+    ("unit", unit),
+    ("simulator", simulator),
+    ("codegen", codegen),
+    ("loom", loom),
+    ("release", release),
+    ("clients", clients),
+    ("demo", demo),
+];
+
+/// Crates whose tests are suites of their own.
+const OWN_SUITES: &[&str] = &["clients", "simulator", "tidy"];
+
+/// Runs the named suites, all when none is named, and prints the table. Fails when a check failed.
+pub fn run(names: &[String]) -> Result<ExitCode> {
+    if let Some(unknown) = names.iter().find(|name| !SUITES.iter().any(|(known, _)| known == name))
+    {
+        let known: Vec<_> = SUITES.iter().map(|(name, _)| *name).collect();
+        bail!("no suite `{unknown}`; there are {}", known.join(", "));
+    }
+    let mut rows = Vec::new();
+    for &(suite, run) in SUITES {
+        if !names.is_empty() && !names.iter().any(|name| name == suite) {
+            continue;
+        }
+        let started = Instant::now();
+        let outcome = run().unwrap_or_else(|error| {
+            eprintln!("{suite}: {error:#}");
+            Outcome::single(false)
+        });
+        rows.push(Row { suite, outcome, elapsed: started.elapsed() });
+    }
+    println!("{}", report(&rows));
+    let failed = rows.iter().any(|row| row.outcome.failed > 0);
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn cargo(arguments: &[&str]) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(arguments).current_dir(setup::root());
+    command
+}
+
+/// This program again, with another command.
+fn xtask(arguments: &[&str]) -> Result<Command> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(arguments).current_dir(setup::root());
+    Ok(command)
+}
+
+fn fmt() -> Result<Outcome> {
+    count::single(&mut cargo(&["fmt", "--all", "--check"]))
+}
+
+fn tidy() -> Result<Outcome> {
+    count::tests(&mut cargo(&["test", "--package", "tidy"]))
+}
+
+fn clippy() -> Result<Outcome> {
+    count::single(&mut cargo(&[
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "--deny",
+        "warnings",
+    ]))
+}
+
+fn unit() -> Result<Outcome> {
+    let mut command = cargo(&["test", "--workspace", "--no-fail-fast"]);
+    for name in OWN_SUITES {
+        command.args(["--exclude", name]);
+    }
+    count::tests(&mut command)
+}
+
+fn simulator() -> Result<Outcome> {
+    count::tests(&mut cargo(&["test", "--package", "simulator", "--no-fail-fast"]))
+}
+
+/// Whether the generated code is what the generator would write today.
+fn codegen() -> Result<Outcome> {
+    match setup::kafka_jars() {
+        Ok(jars) => {
+            let jars = jars.to_string_lossy();
+            count::single(&mut xtask(&["codegen", "--check", "--jars", &jars])?)
+        }
+        Err(reason) => Ok(Outcome::skipped(format!("{reason:#}"))),
+    }
+}
+
+/// The mesh's hand-shake under every interleaving, and a planted fault that must be found.
+fn loom() -> Result<Outcome> {
+    count::single(&mut xtask(&["loom"])?)
+}
+
+fn release() -> Result<Outcome> {
+    count::single(&mut cargo(&["build", "--release", "--package", "broker"]))
+}
+
+/// Real clients against the release binary. What setup could not fetch, the suite names as skipped.
+fn clients() -> Result<Outcome> {
+    setup::report_missing();
+    count::tests(cargo(&["test", "--package", "clients"]).env("MILLRACE_BIN", setup::millrace()))
+}
+
+fn demo() -> Result<Outcome> {
+    let script = setup::root().join("scripts/demo");
+    if !Path::new(&setup::millrace()).exists() {
+        return Ok(Outcome::skipped("no release binary"));
+    }
+    count::single(Command::new(script).args(["--records", "200000"]).current_dir(setup::root()))
+}
