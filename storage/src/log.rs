@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use protocol::model::{LeaderEpoch, Offset, TimestampMs, TopicId};
+use protocol::record_batch::RecordBatch;
 
 use crate::config::LogConfig;
 use crate::error::{AppendError, ReadError, StorageError};
@@ -133,7 +134,7 @@ impl PartitionLog {
     /// Errors change nothing. An idempotent producer's duplicate is no error (see [`Appended`]).
     pub fn append_as_leader(
         &self,
-        batches: &[Bytes], // becomes &[protocol::record_batch::RecordBatch] with that type
+        batches: &[RecordBatch],
         how: AppendAsLeader,
     ) -> Result<Appended, AppendError> {
         let _ = (batches, how);
