@@ -37,6 +37,8 @@ pub enum LaunchError {
     Host(#[from] crate::host::HostError),
     #[error("cannot start core {core}: {source}")]
     Core { core: CoreIndex, source: std::io::Error },
+    #[error("cannot start the thread that watches the cores: {source}")]
+    Watchdog { source: std::io::Error },
 }
 
 /// The running cores of this process.
@@ -60,4 +62,10 @@ where
     Fut: Future<Output = ()> + 'static,
 {
     real::core::launch(settings, seeds, start).map(Cores)
+}
+
+/// Signals that the watchdog has sent to cores of this process that did not answer it in time: a core
+/// that slept although it had work, or was busy for more than 10 ms. For a metric.
+pub fn watchdog_kicks() -> u64 {
+    real::watchdog::kicks()
 }

@@ -1,53 +1,272 @@
-use std::future::Future;
+//! A real core: a pinned thread, glommio's executor for tasks and timers, and a ring of our own.
 
+use std::cell::RefCell;
+use std::future::Future;
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::rc::Rc;
+use std::sync::{OnceLock, mpsc};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use glommio::io::BufferedFile;
+use glommio::{
+    Latency, LocalExecutor, LocalExecutorBuilder, Placement, PoolPlacement, Shares, TaskQueueHandle,
+};
+
+use super::bell::{Bell, eventfd};
+use super::blocking::HelperThread;
+use super::ring::Ring;
+use super::task::RealTask;
+use super::watchdog::Watch;
+use super::{clock, host, watchdog};
+use crate::core::{CoreIndex, LaunchError, Settings};
+use crate::environment::{Environment, enter};
 use crate::time::Instant;
 
-pub(crate) struct RealCore {}
+/// The depth of glommio's own rings, which carry a timer and one eventfd.
+const GLOMMIO_RING_DEPTH: usize = 256;
+
+/// glommio's own buffers: it reads 8 bytes at a time here.
+const GLOMMIO_IO_MEMORY: usize = 64 << 10;
+
+/// Disk operations that the process has outstanding at most. A usual device queue has 256 places, and
+/// a submission beyond those would block the core; half of them leaves room for others.
+const DISK_IN_FLIGHT_MAX: usize = 128;
+
+pub(crate) struct RealCore {
+    ring: Rc<Ring>,
+    queue: TaskQueueHandle,
+    helper: HelperThread,
+    drain_hooks: RefCell<Vec<Box<dyn Fn()>>>,
+}
 
 impl RealCore {
     pub(crate) fn now(&self) -> Instant {
-        todo!()
+        Instant(clock::monotonic_ns())
     }
+
     pub(crate) fn wall_clock(&self) -> i64 {
-        todo!()
+        clock::wall_ms()
     }
-    pub(crate) async fn sleep_until(&self, _deadline: Instant) {
-        todo!()
+
+    pub(crate) async fn sleep_until(&self, deadline: Instant) {
+        let span = deadline - self.now();
+        if span.is_zero() {
+            crate::task::yield_now().await;
+        } else {
+            glommio::timer::Timer::new(span).await;
+        }
     }
-    pub(crate) fn random_fill(&self, _bytes: &mut [u8]) {
-        todo!()
+
+    pub(crate) fn random_fill(&self, bytes: &mut [u8]) {
+        host::random_fill(bytes);
     }
+
     pub(crate) fn spawn<T: 'static>(
         &self,
-        _future: impl Future<Output = T> + 'static,
-    ) -> super::task::RealTask<T> {
-        todo!()
+        future: impl Future<Output = T> + 'static,
+    ) -> RealTask<T> {
+        let task = glommio::spawn_local_into(future, self.queue);
+        RealTask(task.expect("the queue of a core's tasks lives as long as the core"))
     }
-}
 
-impl RealCore {
+    pub(crate) fn ring(&self) -> &Rc<Ring> {
+        &self.ring
+    }
+
+    /// Runs what would block the core.
+    pub(crate) fn helper(&self) -> &HelperThread {
+        &self.helper
+    }
+
+    /// Takes in what files, sockets and bells have completed and what the hooks look at.
     pub(crate) fn drain(&self) {
-        todo!()
+        self.ring.drain();
+        for hook in self.drain_hooks.borrow().iter() {
+            hook();
+        }
+    }
+
+    /// Has `hook` called on every [`RealCore::drain`] for the life of the core. A hook may wake tasks;
+    /// it must not register hooks.
+    pub(crate) fn on_drain(&self, hook: Box<dyn Fn()>) {
+        self.drain_hooks.borrow_mut().push(hook);
     }
 }
 
-pub(crate) struct RunningCores {}
+pub(crate) struct RunningCores {
+    threads: Vec<JoinHandle<()>>,
+}
 
 impl RunningCores {
     pub(crate) fn join(self) {
-        todo!()
+        for thread in self.threads {
+            // A core that panics aborts the process, so this cannot be an error.
+            thread.join().expect("a core ends without a panic");
+        }
     }
 }
 
+/// What one core is made from, on its own thread.
+struct Plan {
+    index: CoreIndex,
+    cpu: Option<usize>,
+    preempt: Duration,
+    disk_in_flight_max: usize,
+}
+
 pub(crate) fn launch<S, F, Fut>(
-    _settings: crate::core::Settings,
-    _seeds: Vec<S>,
-    _start: F,
-) -> Result<RunningCores, crate::core::LaunchError>
+    settings: Settings,
+    seeds: Vec<S>,
+    start: F,
+) -> Result<RunningCores, LaunchError>
 where
     S: Send + 'static,
-    F: Fn(crate::core::CoreIndex, S) -> Fut + Clone + Send + 'static,
+    F: Fn(CoreIndex, S) -> Fut + Clone + Send + 'static,
     Fut: Future<Output = ()> + 'static,
 {
-    todo!()
+    host::check_io_uring()?;
+    host::check_memlock()?;
+    prepare_process();
+    let cpus = host::affinity();
+    let core_count = seeds.len();
+    let (ready, readiness) = mpsc::channel();
+    let mut cores = Vec::new();
+    for (n, seed) in seeds.into_iter().enumerate() {
+        let index = CoreIndex(n);
+        let plan = Plan {
+            index,
+            cpu: if settings.pinned && !cpus.is_empty() {
+                Some(cpus[n % cpus.len()])
+            } else {
+                None
+            },
+            preempt: Duration::from_micros(settings.preempt_us),
+            disk_in_flight_max: (DISK_IN_FLIGHT_MAX / core_count).max(8),
+        };
+        let (go, may_go) = mpsc::channel();
+        let (start, ready) = (start.clone(), ready.clone());
+        let thread = thread::Builder::new()
+            .name(format!("core-{n}"))
+            .spawn(move || run_core(plan, ready, may_go, move |index| start(index, seed)))
+            .map_err(|source| LaunchError::Core { core: index, source })?;
+        cores.push((thread, go));
+    }
+    drop(ready);
+    // Every core reports; where one failed, dropping the `go` of the others ends them.
+    for (core, outcome) in readiness {
+        outcome.map_err(|source| LaunchError::Core { core, source })?;
+    }
+    let watches: Vec<Watch> = cores.iter().map(|_| Watch::default()).collect();
+    watchdog::start(&watches).map_err(|source| LaunchError::Watchdog { source })?;
+    let mut threads = Vec::new();
+    for ((thread, go), watch) in cores.into_iter().zip(watches) {
+        go.send(watch).expect("a core that is ready waits for its go");
+        threads.push(thread);
+    }
+    Ok(RunningCores { threads })
+}
+
+/// The body of a core's thread.
+fn run_core<Fut: Future<Output = ()> + 'static>(
+    plan: Plan,
+    ready: mpsc::Sender<(CoreIndex, io::Result<()>)>,
+    may_go: mpsc::Receiver<Watch>,
+    start: impl FnOnce(CoreIndex) -> Fut + 'static,
+) {
+    let _abort = AbortOnPanic(plan.index);
+    let (made, outcome) = match make_core(&plan) {
+        Ok(made) => (Some(made), Ok(())),
+        Err(error) => (None, Err(error)),
+    };
+    // `launch` listens until every core has reported, unless one has failed.
+    let _ = ready.send((plan.index, outcome));
+    drop(ready);
+    let (Some((executor, ring, completions)), Ok(watch)) = (made, may_go.recv()) else {
+        return;
+    };
+    let own_ring = ring.clone();
+    executor.run(async move {
+        let queue = glommio::executor().create_task_queue(
+            Shares::default(),
+            Latency::Matters(plan.preempt),
+            "core",
+        );
+        let helper = HelperThread::start(plan.index);
+        let core =
+            Rc::new(RealCore { ring: own_ring, queue, helper, drain_hooks: RefCell::default() });
+        let outer = enter(Some(Environment::Real(core.clone())));
+        assert!(outer.is_none(), "a thread is one core");
+        core.spawn(core.ring.clone().drive()).detach();
+        core.spawn(take_in_completions(core.clone(), completions)).detach();
+        let bell = Bell::new(&core);
+        core.spawn(watch.clone().answer(bell)).detach();
+        core.spawn(start(plan.index)).await;
+        watch.end();
+    });
+    // Tasks that are left go first: they own operations and hooks of the core.
+    drop(executor);
+    ring.close();
+    drop(enter(None));
+}
+
+fn make_core(plan: &Plan) -> io::Result<(LocalExecutor, Rc<Ring>, OwnedFd)> {
+    if let Some(cpu) = plan.cpu {
+        host::pin_to(cpu)?;
+    }
+    let executor = LocalExecutorBuilder::new(Placement::Unbound)
+        .io_memory(GLOMMIO_IO_MEMORY)
+        .ring_depth(GLOMMIO_RING_DEPTH)
+        .preempt_timer(plan.preempt)
+        .blocking_thread_pool_placement(PoolPlacement::Unbound(1))
+        .make()
+        .map_err(io::Error::from)?;
+    // glommio reads it as a file: a read of an eventfd at 0 waits where it does not block.
+    let completions = eventfd(0)?;
+    let ring = Ring::new(completions.as_raw_fd(), plan.disk_in_flight_max)?;
+    Ok((executor, Rc::new(ring), completions))
+}
+
+/// Sleeps until the ring has completed something, then drains the core, for the life of the core.
+async fn take_in_completions(core: Rc<RealCore>, completions: OwnedFd) {
+    // SAFETY: the descriptor is handed over whole.
+    let completions = unsafe { BufferedFile::from_raw_fd(completions.into_raw_fd()) };
+    loop {
+        if let Err(error) = completions.read_at(0, size_of::<u64>()).await {
+            panic!("cannot wait for completions: {error}");
+        }
+        core.drain();
+    }
+}
+
+/// What is paid once in a process and would otherwise stall the first core that sleeps: glommio's
+/// first timer registers a memory barrier with the kernel, which takes tens of milliseconds once
+/// there is more than one thread.
+fn prepare_process() {
+    static PREPARED: OnceLock<()> = OnceLock::new();
+    PREPARED.get_or_init(|| {
+        let throw_away = || {
+            let executor =
+                LocalExecutorBuilder::new(Placement::Unbound).io_memory(GLOMMIO_IO_MEMORY).make();
+            // Where none can be made, the cores will say why.
+            if let Ok(executor) = executor {
+                executor.run(glommio::timer::sleep(Duration::from_micros(1)));
+            }
+        };
+        let _ = thread::spawn(throw_away).join();
+    });
+}
+
+/// Ends the process when a core's thread unwinds: half a broker is none. The panic's own message has
+/// been printed by then.
+struct AbortOnPanic(CoreIndex);
+
+impl Drop for AbortOnPanic {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!("core {} panicked: the process ends", self.0);
+            std::process::abort();
+        }
+    }
 }
