@@ -234,3 +234,59 @@ fn field<const N: usize>(header: &[u8; HEADER_SIZE_BYTES], at: usize) -> [u8; N]
     }
     bytes
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The shortest batch, of no record, with `bytes` at `at`.
+    fn header_with(at: usize, bytes: &[u8]) -> Vec<u8> {
+        let mut header = vec![0; HEADER_SIZE_BYTES];
+        header[position::MAGIC] = 2;
+        header[position::BATCH_LENGTH..][..4].copy_from_slice(&BATCH_LENGTH_MIN.to_be_bytes());
+        header[at..at + bytes.len()].copy_from_slice(bytes);
+        header
+    }
+
+    #[test]
+    fn headers_that_are_none_are_refused() {
+        let short = header_with(0, &[])[..60].to_vec();
+        let range = |base_offset, last_offset_delta| {
+            Err(BatchError::OffsetRange { base_offset, last_offset_delta })
+        };
+        for (bytes, want) in [
+            (header_with(0, &[]), Ok(())),
+            (short, Err(BatchError::Truncated { needed: 61, available: 60 })),
+            (header_with(position::MAGIC, &[1]), Err(BatchError::Magic { magic: 1 })),
+            (header_with(position::MAGIC, &[0xff]), Err(BatchError::Magic { magic: -1 })),
+            (
+                header_with(position::BATCH_LENGTH, &48_i32.to_be_bytes()),
+                Err(BatchError::Length { length: 48 }),
+            ),
+            (
+                header_with(position::BATCH_LENGTH, &(-1_i32).to_be_bytes()),
+                Err(BatchError::Length { length: -1 }),
+            ),
+            (header_with(position::BASE_OFFSET, &(-1_i64).to_be_bytes()), range(-1, 0)),
+            (header_with(position::BASE_OFFSET, &i64::MAX.to_be_bytes()), range(i64::MAX, 0)),
+            (header_with(position::BASE_OFFSET, &(i64::MAX - 1).to_be_bytes()), Ok(())),
+            (header_with(position::LAST_OFFSET_DELTA, &(-1_i32).to_be_bytes()), range(0, -1)),
+            (header_with(position::LAST_OFFSET_DELTA, &i32::MAX.to_be_bytes()), Ok(())),
+        ] {
+            assert_eq!(BatchHeader::parse(&bytes).map(|_header| ()), want, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn the_whole_batch_is_neither_shorter_nor_longer() {
+        let mut batch = header_with(position::BATCH_LENGTH, &50_i32.to_be_bytes());
+        let truncated = BatchError::Truncated { needed: 62, available: 61 };
+        assert_eq!(verify_crc(&batch), Err(truncated));
+        batch.push(0);
+        let crc = compute_crc(&batch);
+        batch[position::CRC..][..4].copy_from_slice(&crc.to_be_bytes());
+        assert_eq!(verify_crc(&batch), Ok(()));
+        batch.push(0);
+        assert_eq!(verify_crc(&batch), Err(BatchError::Trailing { batch: 62, trailing: 1 }));
+    }
+}

@@ -1,0 +1,8 @@
+//! Record batches against Apache Kafka's own: it wrote `testdata/batches`, and reads what we build.
+
+mod describe;
+mod golden;
+mod kafka_reads;
+mod limits;
+mod mutation;
+mod validation;
