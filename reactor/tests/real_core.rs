@@ -1,27 +1,13 @@
 //! The real cores: what a core promises to its tasks.
 
+mod support;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use reactor::{CoreIndex, Settings, launch, outside};
-
-/// Runs `body` on one real core and returns its value.
-fn on_core<T, F, Fut>(body: F) -> T
-where
-    T: Send + 'static,
-    F: Fn() -> Fut + Clone + Send + 'static,
-    Fut: Future<Output = T> + 'static,
-{
-    let (sender, receiver) = mpsc::channel();
-    let cores = launch(Settings::default(), vec![sender], move |_, sender| {
-        let body = body.clone();
-        async move { sender.send(body().await).unwrap() }
-    })
-    .unwrap();
-    cores.join();
-    receiver.recv().unwrap()
-}
+use support::on_core;
 
 #[test]
 fn every_core_runs_its_seed_and_join_waits_for_all() {

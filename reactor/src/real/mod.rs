@@ -11,5 +11,6 @@ pub(crate) mod net;
 mod operation;
 mod ring;
 pub(crate) mod signal;
+mod socket;
 pub(crate) mod task;
 pub(crate) mod watchdog;
