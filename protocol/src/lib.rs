@@ -1,4 +1,12 @@
 //! Kafka's wire and the nouns that all crates share. Pure: no socket, no file, no clock.
 
+pub mod api;
+pub mod error_code;
+pub mod frame;
+pub mod header;
+pub mod messages;
 pub mod model;
 pub mod record_batch;
+mod record_frame;
+pub mod records;
+pub mod wire;

@@ -1,6 +1,7 @@
 //! `cargo xtask COMMAND`: the project's own tools, one module each. This file only dispatches.
 
 mod ci;
+mod codegen;
 mod tidy;
 
 use std::process::ExitCode;
@@ -9,6 +10,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
 
   ci [SUITE...]   run the suites (all of them by default) and count what passed
   setup           fetch what the client suites need into the target folder
+  codegen         print Kafka's message schemas as Rust (--check, --jars DIR)
   tidy            check the tree's structure and list its large files";
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -20,6 +22,7 @@ fn main() -> anyhow::Result<ExitCode> {
     match command.as_str() {
         "ci" => ci::run(rest),
         "setup" => ci::setup(),
+        "codegen" => codegen::run(rest),
         "tidy" => tidy::run(),
         unknown => {
             eprintln!("cargo xtask: no command `{unknown}`\n{USAGE}");

@@ -1,0 +1,159 @@
+//! `cargo xtask codegen`: prints Kafka's message schemas as Rust.
+//!
+//! The schemas are in Kafka's own jars, which Maven fetches; a build needs neither, since what is
+//! printed here is committed. Nothing of the schemas' prose is printed, only names and structure.
+
+mod emit;
+mod files;
+mod layout;
+mod names;
+mod random;
+mod schema;
+mod sources;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use files::{Files, OWNED};
+pub use sources::Sources;
+
+pub const KAFKA_VERSION: &str = "4.3.1";
+
+const USAGE: &str = "usage: cargo xtask codegen [--check] [--jars DIR]
+
+  --check      write nothing; say which committed files are stale
+  --jars DIR   take Kafka's jars from DIR instead of fetching them with Maven";
+
+/// Prints the generated files, or with `--check` compares them. Exit code 1: some are stale.
+pub fn run(arguments: &[String]) -> Result<ExitCode> {
+    let mut check = false;
+    let mut jars = None;
+    let mut rest = arguments.iter();
+    while let Some(argument) = rest.next() {
+        match argument.as_str() {
+            "--check" => check = true,
+            "--jars" => jars = Some(PathBuf::from(rest.next().context("--jars needs a folder")?)),
+            unknown => bail!("unknown argument `{unknown}`\n{USAGE}"),
+        }
+    }
+    let root = root();
+    let stale = compare(&root, &generate(&root, jars.as_deref())?)?;
+    if stale.is_empty() {
+        println!("codegen: all files are as Kafka {KAFKA_VERSION} has them");
+        return Ok(ExitCode::SUCCESS);
+    }
+    for (path, content) in &stale {
+        println!("{} {path}", if check { "stale:" } else { "wrote" });
+        if !check {
+            write(&root.join(path), content.as_deref())?;
+        }
+    }
+    Ok(if check { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// The repository's root: this crate lies two folders below it.
+fn root() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+}
+
+/// All generated files, formatted.
+fn generate(root: &Path, jars: Option<&Path>) -> Result<Files> {
+    let scratch = root.join("target/codegen");
+    fs::create_dir_all(&scratch)?;
+    let sources = Sources::read(&scratch, jars)?;
+    format(root, &scratch.join("out"), files::files(&sources)?)
+}
+
+/// Runs rustfmt over `files`, in `scratch`.
+fn format(root: &Path, scratch: &Path, files: Files) -> Result<Files> {
+    if scratch.exists() {
+        fs::remove_dir_all(scratch)?;
+    }
+    for (path, content) in &files {
+        write(&scratch.join(path), Some(content))?;
+    }
+    let status = Command::new("rustfmt")
+        .args(["--edition", "2024", "--config-path"])
+        .arg(root.join("rustfmt.toml"))
+        .args(files.keys().map(|path| scratch.join(path)))
+        .status()
+        .context("cannot run rustfmt")?;
+    ensure!(status.success(), "rustfmt refused the generated code in {}", scratch.display());
+    files
+        .into_keys()
+        .map(|path| Ok((path.clone(), fs::read_to_string(scratch.join(&path))?)))
+        .collect()
+}
+
+/// What differs from the committed files: new content, or `None` for a file that should not be.
+fn compare(root: &Path, files: &Files) -> Result<BTreeMap<String, Option<String>>> {
+    let mut stale = BTreeMap::new();
+    for folder in OWNED {
+        for path in rust_files(&root.join(folder))? {
+            let path = path.strip_prefix(root)?.to_string_lossy().into_owned();
+            if !files.contains_key(&path) {
+                stale.insert(path, None);
+            }
+        }
+    }
+    for (path, content) in files {
+        if fs::read_to_string(root.join(path)).ok().as_ref() != Some(content) {
+            stale.insert(path.clone(), Some(content.clone()));
+        }
+    }
+    Ok(stale)
+}
+
+fn rust_files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let Ok(entries) = fs::read_dir(folder) else { return Ok(found) };
+    for entry in entries {
+        let path = entry?.path();
+        if path.is_dir() {
+            found.extend(rust_files(&path)?);
+        } else {
+            found.push(path);
+        }
+    }
+    Ok(found)
+}
+
+/// Writes `content`, or removes the file.
+fn write(path: &Path, content: Option<&str>) -> Result<()> {
+    let Some(content) = content else { return Ok(fs::remove_file(path)?) };
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    fs::write(path, content).with_context(|| format!("cannot write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Stdio;
+
+    use super::*;
+
+    /// Needs Kafka's jars: from the folder that `KAFKA_JARS` names, or from Maven.
+    #[test]
+    fn committed_files_are_as_generated() {
+        let jars = std::env::var_os("KAFKA_JARS").map(PathBuf::from);
+        if jars.is_none() && !maven_is_present() {
+            eprintln!("SKIPPED committed_files_are_as_generated: there is no `mvn` on the path");
+            return;
+        }
+        let root = root();
+        let files = generate(&root, jars.as_deref()).unwrap();
+        let stale: Vec<String> = compare(&root, &files).unwrap().into_keys().collect();
+        assert!(stale.is_empty(), "stale, run `cargo xtask codegen`: {stale:?}");
+    }
+
+    fn maven_is_present() -> bool {
+        let mut command = Command::new("mvn");
+        command.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
+        command.status().is_ok_and(|status| status.success())
+    }
+}
