@@ -9,7 +9,7 @@ use std::process::ExitCode;
 const USAGE: &str = "usage: cargo xtask COMMAND
 
   ci [SUITE...]   run the suites (all of them by default) and count what passed
-  setup           fetch what the client suites need into the target folder
+  setup [NAME...] fetch what the client suites need into the target folder
   codegen         print Kafka's message schemas as Rust (--check, --jars DIR)
   tidy            check the tree's structure and list its large files";
 
@@ -21,7 +21,7 @@ fn main() -> anyhow::Result<ExitCode> {
     };
     match command.as_str() {
         "ci" => ci::run(rest),
-        "setup" => ci::setup(),
+        "setup" => ci::setup(rest),
         "codegen" => codegen::run(rest),
         "tidy" => tidy::run(),
         unknown => {

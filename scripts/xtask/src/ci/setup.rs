@@ -14,16 +14,24 @@ type Step = fn() -> Result<PathBuf>;
 
 const STEPS: &[(&str, Step)] = &[
     ("kcat", kcat),
-    ("Apache Kafka's jars", kafka_jars),
-    ("franz-go clients", franz_go),
-    ("confluent-kafka for Python", python),
-    ("flights data set", flights),
+    ("kafka", kafka_jars),
+    ("franz-go", franz_go),
+    ("confluent-kafka", python),
+    ("flights", flights),
 ];
 
-/// `cargo xtask setup`: fetches everything and says where it is, or why it is not there.
-pub fn run() -> Result<ExitCode> {
+/// `cargo xtask setup [NAME...]`: fetches what is named, or everything, and says where it is or why it
+/// is not there.
+pub fn run(names: &[String]) -> Result<ExitCode> {
     let mut missing = false;
+    if let Some(unknown) = names.iter().find(|name| !STEPS.iter().any(|(known, _)| known == name)) {
+        let known: Vec<_> = STEPS.iter().map(|(name, _)| *name).collect();
+        bail!("nothing called `{unknown}` to set up; there are {}", known.join(", "));
+    }
     for (name, step) in STEPS {
+        if !names.is_empty() && !names.iter().any(|wanted| wanted == name) {
+            continue;
+        }
         match step() {
             Ok(path) => println!("{name}: {}", path.display()),
             Err(reason) => {
