@@ -230,12 +230,14 @@ impl<'a> Source for SliceSource<'a> {
         self.position
     }
 
+    #[inline]
     fn byte(&mut self) -> Result<u8, RecordError> {
         let byte = *self.bytes.get(self.position).ok_or(RecordError::Truncated)?;
         self.position += 1;
         Ok(byte)
     }
 
+    #[inline]
     fn field(&mut self, size_bytes: usize) -> Result<&'a [u8], RecordError> {
         let rest = self.bytes.get(self.position..).ok_or(RecordError::Truncated)?;
         let field = rest.get(..size_bytes).ok_or(RecordError::Truncated)?;
@@ -320,10 +322,12 @@ struct Body<'s, S> {
 }
 
 impl<S: Source> Body<'_, S> {
+    #[inline]
     fn available(&self) -> usize {
         self.end - self.source.position()
     }
 
+    #[inline]
     fn byte(&mut self) -> Result<u8, RecordError> {
         if self.available() == 0 {
             return Err(RecordError::Length { length: 1, available: 0 });
@@ -331,15 +335,18 @@ impl<S: Source> Body<'_, S> {
         self.source.byte()
     }
 
+    #[inline]
     fn varint(&mut self) -> Result<i32, RecordError> {
         read_varint_with(|| self.byte())
     }
 
+    #[inline]
     fn varlong(&mut self) -> Result<i64, RecordError> {
         let raw = read_raw(VARLONG_SIZE_BYTES_MAX, || self.byte())?;
         Ok(unzigzag(raw))
     }
 
+    #[inline]
     fn field(&mut self, length: i32) -> Result<S::Field, RecordError> {
         let available = self.available();
         match usize::try_from(length) {
@@ -349,11 +356,13 @@ impl<S: Source> Body<'_, S> {
     }
 
     /// Any negative length is null, as for Kafka's `DefaultRecord`.
+    #[inline]
     fn nullable_field(&mut self) -> Result<Option<S::Field>, RecordError> {
         let length = self.varint()?;
         if length < 0 { Ok(None) } else { self.field(length).map(Some) }
     }
 
+    #[inline]
     fn header_count(&mut self) -> Result<usize, RecordError> {
         let count = self.varint()?;
         let available = self.available();
@@ -366,22 +375,30 @@ impl<S: Source> Body<'_, S> {
     }
 }
 
+#[inline]
 fn read_varint<S: Source>(source: &mut S) -> Result<i32, RecordError> {
     read_varint_with(|| source.byte())
 }
 
+#[inline]
 fn read_varint_with(byte: impl FnMut() -> Result<u8, RecordError>) -> Result<i32, RecordError> {
     // Bits of the fifth byte that an `i32` has no place for are dropped, as Kafka's `ByteUtils` does.
     let raw = read_raw(VARINT_SIZE_BYTES_MAX, byte)? as u32;
     Ok(unzigzag(u64::from(raw)) as i32)
 }
 
+#[inline]
 fn read_raw(
     size_bytes_max: usize,
     mut byte: impl FnMut() -> Result<u8, RecordError>,
 ) -> Result<u64, RecordError> {
-    let mut raw = 0_u64;
-    for index in 0..size_bytes_max {
+    // Nearly all of a record's integers are of one byte.
+    let first = byte()?;
+    let mut raw = u64::from(first & 0x7f);
+    if first & 0x80 == 0 {
+        return Ok(raw);
+    }
+    for index in 1..size_bytes_max {
         let next = byte()?;
         // At most 7 * 9 = 63: a shift that exists.
         raw |= u64::from(next & 0x7f) << (7 * index);
