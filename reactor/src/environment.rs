@@ -18,6 +18,11 @@ pub(crate) fn current() -> Environment {
     CURRENT.with_borrow(|current| current.clone()).expect("called on a core of the reactor")
 }
 
+/// The world of the running task; `None` outside of a core.
+pub(crate) fn current_if_any() -> Option<Environment> {
+    CURRENT.with_borrow(|current| current.clone())
+}
+
 /// Sets the world for what runs next on this thread, and returns what was there before.
 pub(crate) fn enter(environment: Option<Environment>) -> Option<Environment> {
     CURRENT.with_borrow_mut(|current| std::mem::replace(current, environment))
