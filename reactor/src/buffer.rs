@@ -254,21 +254,21 @@ mod tests {
             let shared = catch_unwind(AssertUnwindSafe(|| chunk.share(range.clone())));
             assert!(shared.is_err(), "share of {range:?}");
         }
-        let mut append = AssertUnwindSafe(|| chunk.append_with(ALIGNMENT - 7, |_| {}));
-        assert!(catch_unwind(move || append()).is_err());
+        let append = AssertUnwindSafe(|| chunk.append_with(ALIGNMENT - 7, |_| {}));
+        assert!(catch_unwind(append).is_err());
         assert_eq!(chunk.filled(), 8);
     }
 
     #[test]
     fn a_fill_that_panics_leaves_no_stale_bytes_for_the_next() {
         let mut chunk = Chunk::new(ALIGNMENT);
-        let mut append = AssertUnwindSafe(|| {
+        let append = AssertUnwindSafe(|| {
             chunk.append_with(16, |bytes| {
                 bytes.fill(0xFF);
                 panic!("half way");
             })
         });
-        assert!(catch_unwind(move || append()).is_err());
+        assert!(catch_unwind(append).is_err());
         chunk.append_with(16, |bytes| assert!(bytes.iter().all(|&byte| byte == 0)));
     }
 
