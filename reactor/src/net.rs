@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use crate::environment::{Environment, current};
 use crate::{real, sim};
@@ -116,6 +116,15 @@ impl TcpStream {
         match &self.0 {
             StreamInner::Real(stream) => stream.read(buffer).await,
             StreamInner::Sim(stream) => stream.read(buffer).await,
+        }
+    }
+
+    /// Appends what is there to `buffer`, as far as its spare capacity goes; 0 means that the peer has
+    /// closed its side, or that there is no capacity.
+    pub async fn read_into(&self, buffer: &mut BytesMut) -> io::Result<usize> {
+        match &self.0 {
+            StreamInner::Real(stream) => stream.read_into(buffer).await,
+            StreamInner::Sim(stream) => stream.read_into(buffer).await,
         }
     }
 

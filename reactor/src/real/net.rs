@@ -6,7 +6,7 @@ use std::net::{Shutdown, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use super::core::RealCore;
 use super::ring::Ring;
@@ -131,7 +131,22 @@ impl Stream {
     }
 
     pub(crate) async fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        if buffer.is_empty() {
+        let room = buffer.len();
+        self.receive(room, || socket::receive(&self.socket, buffer)).await
+    }
+
+    pub(crate) async fn read_into(&self, buffer: &mut BytesMut) -> io::Result<usize> {
+        let room = buffer.capacity() - buffer.len();
+        self.receive(room, || socket::receive_into(&self.socket, buffer)).await
+    }
+
+    /// Calls `receive`, which takes up to `room` bytes, until it has some.
+    async fn receive(
+        &self,
+        room: usize,
+        mut receive: impl FnMut() -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        if room == 0 {
             return Ok(0);
         }
         loop {
@@ -142,11 +157,11 @@ impl Stream {
                 self.read_in_turn.set(0);
                 crate::task::yield_now().await;
             }
-            match socket::receive(&self.socket, buffer) {
+            match receive() {
                 Ok(count) => {
                     // Not after an end or an error: readiness would not come again for a caller that
                     // reads on, only the same answer.
-                    self.drained.set(count > 0 && count < buffer.len());
+                    self.drained.set(count > 0 && count < room);
                     self.read_in_turn.update(|read| read + count);
                     return Ok(count);
                 }

@@ -6,6 +6,7 @@ use std::mem;
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
+use bytes::BytesMut;
 use libc::{c_int, sockaddr, sockaddr_in, sockaddr_in6, sockaddr_storage, socklen_t};
 
 /// A socket of `address`'s family.
@@ -81,6 +82,19 @@ pub(super) fn receive(socket: &OwnedFd, buffer: &mut [u8]) -> io::Result<usize> 
         let start = buffer.as_mut_ptr().cast();
         libc::recv(socket.as_raw_fd(), start, buffer.len(), libc::MSG_DONTWAIT)
     })
+}
+
+/// Receives into the spare capacity of `buffer`, which need not be initialised first.
+pub(super) fn receive_into(socket: &OwnedFd, buffer: &mut BytesMut) -> io::Result<usize> {
+    let spare = buffer.spare_capacity_mut();
+    // SAFETY: `spare` is writable for its length; the kernel reads none of it.
+    let received = count(unsafe {
+        let start = spare.as_mut_ptr().cast();
+        libc::recv(socket.as_raw_fd(), start, spare.len(), libc::MSG_DONTWAIT)
+    })?;
+    // SAFETY: the kernel has written the first `received` bytes of the spare capacity.
+    unsafe { buffer.set_len(buffer.len() + received) };
+    Ok(received)
 }
 
 pub(super) fn send(socket: &OwnedFd, slices: &[IoSlice<'_>]) -> io::Result<usize> {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use self::connection::{Connection, Side};
 use self::links::Links;
@@ -254,6 +254,14 @@ impl Stream {
 
     pub(crate) async fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         poll_fn(|cx| self.connection.poll_read(&self.core.world, self.side, buffer, cx)).await
+    }
+
+    pub(crate) async fn read_into(&self, buffer: &mut BytesMut) -> io::Result<usize> {
+        let filled = buffer.len();
+        buffer.resize(buffer.capacity(), 0);
+        let read = self.read(&mut buffer[filled..]).await;
+        buffer.truncate(filled + *read.as_ref().unwrap_or(&0));
+        read
     }
 
     pub(crate) async fn write_all(&self, parts: &[Bytes]) -> io::Result<()> {
