@@ -50,8 +50,8 @@ pub enum AppendError {
     #[error("batch of {size_bytes} bytes does not fit into a segment of {segment_size_bytes}")]
     BatchTooLarge { size_bytes: usize, segment_size_bytes: u32 },
     /// The producer's sequence leaves a gap. Kafka's OUT_OF_ORDER_SEQUENCE_NUMBER.
-    #[error("producer {producer_id} sent sequence {sequence}, expected {expected:?}")]
-    OutOfOrderSequence { producer_id: ProducerId, sequence: Sequence, expected: Option<Sequence> },
+    #[error("producer {producer_id} sent sequence {sequence}, expected {expected}")]
+    OutOfOrderSequence { producer_id: ProducerId, sequence: Sequence, expected: Sequence },
     /// A newer incarnation of the producer was seen. Kafka's INVALID_PRODUCER_EPOCH.
     #[error("producer {producer_id} sent epoch {producer_epoch}, the last seen is {current}")]
     InvalidProducerEpoch {

@@ -8,14 +8,22 @@
 //! (acknowledgements follow it); `recovery_point` is the one that is checkpointed, where the scan
 //! after a crash begins.
 
+mod chunk;
 pub mod config;
 pub mod error;
+mod index;
 pub mod log;
 pub mod log_directory;
+mod recovery;
+mod segment;
+mod small_file;
+mod state;
+#[cfg(test)]
+mod test_batches;
 
 pub use config::LogConfig;
 pub use error::{AppendError, ReadError, StorageError};
 pub use log::{
     AppendAsLeader, Appended, EpochEnd, Opening, Origin, PartitionLog, ReadResult, TimestampOffset,
 };
-pub use log_directory::{LogDirectory, MetaProperties, TopicPartition};
+pub use log_directory::{CleanShutdown, LogDirectory, MetaProperties, TopicPartition};

@@ -1,7 +1,14 @@
 //! `PartitionLog`: one partition's records on one directory.
 
+mod append;
+mod flush;
+mod lifecycle;
+mod read;
+mod search;
+mod state;
+
 use std::future::Future;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -10,6 +17,8 @@ use protocol::record_batch::RecordBatch;
 
 use crate::config::LogConfig;
 use crate::error::{AppendError, ReadError, StorageError};
+use crate::segment::Selection;
+use state::Inner;
 
 /// What is known about a log's directory before it is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +74,13 @@ pub struct ReadResult {
     pub next_offset: Offset,
 }
 
+impl ReadResult {
+    /// The batches as one run of bytes: copied where they come from several slices.
+    pub fn contiguous(&self) -> Bytes {
+        read::contiguous(&self.slices, self.size_bytes)
+    }
+}
+
 /// A record found by its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimestampOffset {
@@ -87,7 +103,7 @@ pub struct EpochEnd {
 /// behind, all that gathered meanwhile as one group. Only then does `durable_end_offset` move.
 /// A failed write or flush takes the log offline: nothing is retried or acknowledged any more.
 #[derive(Clone)]
-pub struct PartitionLog(#[expect(dead_code)] Rc<()>);
+pub struct PartitionLog(Rc<Inner>);
 
 impl PartitionLog {
     /// Makes `directory` with an empty log whose first offset is 0. On return the directory and its
@@ -97,8 +113,7 @@ impl PartitionLog {
         config: LogConfig,
         topic_id: TopicId,
     ) -> Result<PartitionLog, StorageError> {
-        let _ = (directory, config, topic_id);
-        todo!()
+        lifecycle::create(directory, config, topic_id).await.map(PartitionLog)
     }
 
     /// Opens what is in `directory`. After an unclean stop it scans from the recovery point, cuts off
@@ -108,22 +123,20 @@ impl PartitionLog {
         config: LogConfig,
         opening: Opening,
     ) -> Result<PartitionLog, StorageError> {
-        let _ = (directory, config, opening);
-        todo!()
+        lifecycle::open(directory, config, opening).await.map(PartitionLog)
     }
 
-    pub fn directory(&self) -> PathBuf {
-        todo!()
+    pub fn directory(&self) -> &Path {
+        &self.0.directory
     }
 
     /// From `partition.metadata`; absent where that file is.
     pub fn topic_id(&self) -> Option<TopicId> {
-        todo!()
+        self.0.topic_id
     }
 
     pub fn set_config(&self, config: LogConfig) {
-        let _ = config;
-        todo!()
+        self.0.state.borrow_mut().config = config;
     }
 
     /// Appends `batches`, which the caller has validated; they get the offsets from
@@ -137,32 +150,29 @@ impl PartitionLog {
         batches: &[RecordBatch],
         how: AppendAsLeader,
     ) -> Result<Appended, AppendError> {
-        let _ = (batches, how);
-        todo!()
+        self.0.append_as_leader(batches, how)
     }
 
     /// Waits while too much is in memory that is not on disk yet.
     pub async fn ready_for_append(&self) -> Result<(), StorageError> {
-        todo!()
+        self.0.ready_for_append().await
     }
 
     /// Waits until all below `until` is durable. Errors: `Offline`; `Truncated` where a truncation
     /// after this call cut below `until`; `Closed`.
     pub async fn wait_durable(&self, until: Offset) -> Result<(), StorageError> {
-        let _ = until;
-        todo!()
+        self.0.wait_durable(until).await
     }
 
     /// `listener` is called with each new `durable_end_offset`, in the turn that moves it, and once
     /// more when the log goes offline. One listener; a second call replaces the first.
     pub fn on_durable(&self, listener: impl Fn(Result<Offset, StorageError>) + 'static) {
-        let _ = listener;
-        todo!()
+        *self.0.listener.borrow_mut() = Some(Rc::new(listener));
     }
 
     /// Resolves at the first append after this call.
     pub fn appended(&self) -> impl Future<Output = ()> + 'static + use<> {
-        async { todo!() }
+        self.0.appended.notified()
     }
 
     /// Whole batches from the one that holds `from` on, up to `max_bytes` together and none that
@@ -178,29 +188,30 @@ impl PartitionLog {
         min_one_batch: bool,
         upper_bound: Offset,
     ) -> Result<ReadResult, ReadError> {
-        let _ = (from, max_bytes, min_one_batch, upper_bound);
-        todo!()
+        let wanted = Selection { from, size_bytes_max: max_bytes, min_one_batch, upper_bound };
+        self.0.read(wanted).await
     }
 
     pub fn log_start_offset(&self) -> Offset {
-        todo!()
+        self.0.state.borrow().log_start_offset
     }
 
     pub fn log_end_offset(&self) -> Offset {
-        todo!()
+        self.0.state.borrow().log_end_offset()
     }
 
     pub fn durable_end_offset(&self) -> Offset {
-        todo!()
+        self.0.state.borrow().durable.offset
     }
 
     pub fn recovery_point(&self) -> Offset {
-        todo!()
+        self.0.state.borrow().recovery_point()
     }
 
     /// Bytes of all segments.
     pub fn size_bytes(&self) -> u64 {
-        todo!()
+        let state = self.0.state.borrow();
+        state.segments.values().map(|segment| u64::from(segment.size_bytes)).sum()
     }
 
     /// The first record whose timestamp is at least `target`, by Kafka's ListOffsets.
@@ -208,53 +219,51 @@ impl PartitionLog {
         &self,
         target: TimestampMs,
     ) -> Result<Option<TimestampOffset>, StorageError> {
-        let _ = target;
-        todo!()
+        self.0.offset_for_timestamp(target).await
     }
 
     /// The record with the largest timestamp, the first of several.
     pub async fn max_timestamp(&self) -> Result<Option<TimestampOffset>, StorageError> {
-        todo!()
+        self.0.max_timestamp().await
     }
 
     /// The epoch of the last batch.
     pub fn latest_leader_epoch(&self) -> Option<LeaderEpoch> {
-        todo!()
+        self.0.state.borrow().epochs.latest()
     }
 
     /// The epoch of the record at `offset`.
     pub fn leader_epoch_at(&self, offset: Offset) -> Option<LeaderEpoch> {
-        let _ = offset;
-        todo!()
+        self.0.state.borrow().epochs.at(offset)
     }
 
-    /// Where `leader_epoch` ends; `None` where this log begins later or never saw an epoch.
+    /// Where `leader_epoch` ends, by Kafka's OffsetForLeaderEpoch; `None` for an epoch newer than the
+    /// latest of this log.
     pub fn end_offset_for_epoch(&self, leader_epoch: LeaderEpoch) -> Option<EpochEnd> {
-        let _ = leader_epoch;
-        todo!()
+        let state = self.0.state.borrow();
+        state.epochs.end_offset_for(leader_epoch, state.log_end_offset())
     }
 
     /// Cuts the log so that `offset` is the next; a batch that holds it is cut whole. Durable on
     /// return. Nothing may be appended meanwhile.
     pub async fn truncate_to(&self, offset: Offset) -> Result<(), StorageError> {
-        let _ = offset;
-        todo!()
+        self.0.truncate_to(offset).await
     }
 
     /// Waits until all that was appended is durable.
     pub async fn flush(&self) -> Result<(), StorageError> {
-        todo!()
+        self.0.flush().await
     }
 
     /// A clean stop: everything flushed, files cut to their exact size, indexes and the producer
     /// snapshot written. Appends, reads and waits fail with `Closed` from the call on.
     pub async fn close(&self) -> Result<(), StorageError> {
-        todo!()
+        self.0.close().await
     }
 
     /// Deletes the log: the directory is renamed to Kafka's `.<uuid>-delete` name, durably, then
     /// removed. Appends, reads and waits fail with `Closed` from the call on.
     pub async fn delete(&self) -> Result<(), StorageError> {
-        todo!()
+        self.0.delete().await
     }
 }

@@ -1,89 +1,104 @@
 //! One of `log.dirs`: identity, lock, clean-stop marker, checkpoints, and the partitions in it.
 
-use std::collections::BTreeMap;
-use std::fmt;
+mod checkpoints;
+mod clean_shutdown;
+mod meta_properties;
+mod name;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use protocol::model::{BrokerId, DirectoryId, Offset, PartitionId, TopicId};
+use protocol::model::{Offset, TopicId};
 
 use crate::config::LogConfig;
 use crate::error::StorageError;
-use crate::log::PartitionLog;
+use crate::log::{Opening, PartitionLog};
+use checkpoints::Offsets;
 
-/// A partition by name, as directories and checkpoint files name it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TopicPartition {
-    pub topic: String,
-    pub partition: PartitionId,
-}
+pub use clean_shutdown::CleanShutdown;
+pub use meta_properties::MetaProperties;
+use name::DirectoryName;
+pub use name::TopicPartition;
+pub(crate) use name::deleted_name;
 
-impl fmt::Display for TopicPartition {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.topic, self.partition)
-    }
-}
-
-/// `meta.properties`, version 1.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MetaProperties {
-    pub cluster_id: String,
-    pub node_id: BrokerId,
-    /// Absent in files of older Kafka versions; then one is made and written at start.
-    pub directory_id: Option<DirectoryId>,
-}
-
-impl MetaProperties {
-    /// Reads the file of `directory`; `None` where the directory is not formatted.
-    pub async fn read(directory: &Path) -> Result<Option<MetaProperties>, StorageError> {
-        let _ = directory;
-        todo!()
-    }
-
-    /// Writes the file, durably.
-    pub async fn write(&self, directory: &Path) -> Result<(), StorageError> {
-        let _ = directory;
-        todo!()
-    }
-}
+/// Kafka's own directories below `log.dirs` that hold no partition.
+const OTHER_DIRECTORIES: [&str; 1] = ["remote-log-index-cache"];
 
 /// One log directory, locked for this process until dropped.
 pub struct LogDirectory {
     path: PathBuf,
+    clean_shutdown: Option<CleanShutdown>,
+    partitions: BTreeSet<TopicPartition>,
+    recovery_points: Offsets,
+    log_start_offsets: Offsets,
+    high_watermarks: Offsets,
+    _lock: reactor::directory::Lock,
 }
 
 impl LogDirectory {
-    /// Locks `path`, reads its checkpoints and clean-stop marker, removes that marker durably, and
-    /// finishes deletions that were under way. Errors: `Locked`.
+    /// Locks `path`, finishes deletions that were under way, reads the checkpoints, and takes the
+    /// clean-stop marker away, durably: from here on, a stop without a new one is unclean.
+    ///
+    /// Errors: `Locked`; `Malformed` for a directory in it that is no partition's, as in Kafka.
     pub async fn open(path: &Path) -> Result<LogDirectory, StorageError> {
-        let _ = path;
-        todo!()
+        let lock = reactor::directory::lock(path).await.map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => StorageError::Locked { path: path.to_owned() },
+            _ => StorageError::io("lock", path)(error),
+        })?;
+        let partitions = list_partitions(path).await?;
+        let recovery_points = checkpoints::read(path, checkpoints::RECOVERY_POINT).await?;
+        let log_start_offsets = checkpoints::read(path, checkpoints::LOG_START_OFFSET).await?;
+        let high_watermarks = checkpoints::read(path, checkpoints::HIGH_WATERMARK).await?;
+        let clean_shutdown = clean_shutdown::take(path).await?;
+        Ok(LogDirectory {
+            path: path.to_owned(),
+            clean_shutdown,
+            partitions,
+            recovery_points,
+            log_start_offsets,
+            high_watermarks,
+            _lock: lock,
+        })
     }
 
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Whether the last stop was clean.
-    pub fn was_clean(&self) -> bool {
-        todo!()
+    /// What the last clean stop left, if the last stop was one.
+    pub fn clean_shutdown(&self) -> Option<CleanShutdown> {
+        self.clean_shutdown
     }
 
-    /// The partitions in this directory, by name.
-    pub async fn partitions(&self) -> Result<Vec<TopicPartition>, StorageError> {
-        todo!()
+    /// Whether the last stop was clean.
+    pub fn was_clean(&self) -> bool {
+        self.clean_shutdown.is_some()
+    }
+
+    /// The partitions that were in this directory when it was opened, `__cluster_metadata-0` with
+    /// them; strays and moves under way are not.
+    pub fn partitions(&self) -> impl Iterator<Item = &TopicPartition> {
+        self.partitions.iter()
     }
 
     pub fn partition_path(&self, partition: &TopicPartition) -> PathBuf {
         self.path.join(partition.to_string())
     }
 
+    /// Opens the log of a partition that was here, as the last stop has left it.
     pub async fn open_partition(
         &self,
         partition: &TopicPartition,
         config: LogConfig,
     ) -> Result<PartitionLog, StorageError> {
-        let _ = (partition, config);
-        todo!()
+        let checkpoint = |offsets: &Offsets| offsets.get(partition).copied().unwrap_or_default();
+        let opening = Opening {
+            clean: self.was_clean(),
+            recovery_point: checkpoint(&self.recovery_points),
+            log_start_offset: checkpoint(&self.log_start_offsets),
+        };
+        PartitionLog::open(&self.partition_path(partition), config, opening).await
     }
 
     pub async fn create_partition(
@@ -92,28 +107,67 @@ impl LogDirectory {
         config: LogConfig,
         topic_id: TopicId,
     ) -> Result<PartitionLog, StorageError> {
-        let _ = (partition, config, topic_id);
-        todo!()
+        PartitionLog::create(&self.partition_path(partition), config, topic_id).await
     }
 
-    /// `replication-offset-checkpoint` as found at `open`: high watermarks.
+    /// `replication-offset-checkpoint` as found by `open`.
     pub fn high_watermarks(&self) -> &BTreeMap<TopicPartition, Offset> {
-        todo!()
+        &self.high_watermarks
     }
 
-    /// Writes the three checkpoints of `logs` with their high watermarks, durably.
+    /// Writes the recovery points, log start offsets and high watermarks of all logs of this
+    /// directory, durably. A crash then costs the scan of what came after.
     pub async fn write_checkpoints(
         &self,
         logs: &[(TopicPartition, PartitionLog, Offset)],
     ) -> Result<(), StorageError> {
-        let _ = logs;
-        todo!()
+        let offsets = |of: &dyn Fn(&PartitionLog, Offset) -> Offset| -> Offsets {
+            logs.iter().map(|(name, log, high)| (name.clone(), of(log, *high))).collect()
+        };
+        let recovery_points = offsets(&|log, _| log.recovery_point());
+        // A log start of 0 says nothing, and is not written, as in Kafka.
+        let mut log_start_offsets = offsets(&|log, _| log.log_start_offset());
+        log_start_offsets.retain(|_, offset| *offset > Offset::ZERO);
+        let high_watermarks = offsets(&|_, high_watermark| high_watermark);
+        checkpoints::write(&self.path, checkpoints::RECOVERY_POINT, &recovery_points).await?;
+        checkpoints::write(&self.path, checkpoints::LOG_START_OFFSET, &log_start_offsets).await?;
+        checkpoints::write(&self.path, checkpoints::HIGH_WATERMARK, &high_watermarks).await
     }
 
     /// Writes `.kafka_cleanshutdown`, durably: the last act of a clean stop, after every log is
     /// closed and the checkpoints are written.
     pub async fn mark_clean(&self, broker_epoch: i64) -> Result<(), StorageError> {
-        let _ = broker_epoch;
-        todo!()
+        clean_shutdown::write(&self.path, broker_epoch).await
     }
+}
+
+/// The partitions in `path`; deletions that were under way are finished.
+async fn list_partitions(path: &Path) -> Result<BTreeSet<TopicPartition>, StorageError> {
+    let entries = reactor::directory::list(path).await.map_err(StorageError::io("list", path))?;
+    let mut partitions = BTreeSet::new();
+    for entry in entries.iter().filter(|entry| entry.is_directory) {
+        if OTHER_DIRECTORIES.contains(&entry.name.as_str()) {
+            continue;
+        }
+        let directory = path.join(&entry.name);
+        match DirectoryName::parse(&entry.name) {
+            Some(DirectoryName::Partition(partition)) => {
+                partitions.insert(partition);
+            }
+            Some(DirectoryName::Deleted(_)) => {
+                reactor::directory::remove_all(&directory)
+                    .await
+                    .map_err(StorageError::io("remove", &directory))?;
+            }
+            Some(DirectoryName::Stray(partition) | DirectoryName::Future(partition)) => {
+                tracing::warn!(%partition, directory = %directory.display(), "left alone");
+            }
+            None => {
+                let reason = "its name is no topic and partition: move it elsewhere";
+                let what = "partition directory";
+                return Err(StorageError::Malformed { path: directory, what, reason });
+            }
+        }
+    }
+    Ok(partitions)
 }

@@ -1,0 +1,316 @@
+//! The end of one log in memory: chunks that hold whole batches, and the writes that are due.
+//!
+//! A chunk begins at an aligned position of its segment, so that its full blocks are written to the
+//! file as they are. A batch lies in one chunk; where the next does not fit any more, a new chunk
+//! begins with a copy of the last partial block (its lead-in), so that the same holds for it.
+//!
+//! ```text
+//! segment   0 ........ 4096 ........ 8192 ....
+//! chunk 1   [ A A A B B B B B|B B ]
+//! chunk 2                    [B B C C C C C C ..   lead-in: the end of B
+//! ```
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use protocol::model::Offset;
+use protocol::record_batch::BatchError;
+use reactor::buffer::{ALIGNMENT, AlignedBuffer, Chunk};
+
+use crate::segment::{Selection, Stop, select};
+
+/// The first chunk of a log that was idle. An occasional batch costs no more than this.
+const CHUNK_SIZE_BYTES_MIN: usize = 16 << 10;
+
+/// The largest, unless one batch needs more: each doubles the one before, so that a fast partition
+/// gets here after 240 KiB, and a write of a chunk is large enough for the disk's full speed.
+const CHUNK_SIZE_BYTES_MAX: usize = 256 << 10;
+
+/// Durable bytes kept readable while a log is busy: what a consumer that keeps up may still want
+/// when a full flush (the bytes that gather during one of 5 ms at 200 MB/s) has just been written.
+const CLEAN_SIZE_BYTES_MAX: usize = 1 << 20;
+
+/// Writes of up to this many bytes are gathered into one, which costs a copy (some microseconds)
+/// and saves an I/O (some tens of them).
+const GATHERED_SIZE_BYTES_MAX: usize = 64 << 10;
+
+/// Bytes submitted for one flush. More wait for the next one.
+const FLUSH_SIZE_BYTES_MAX: usize = 8 << 20;
+
+const BLOCK: u32 = ALIGNMENT as u32;
+
+const _: () = assert!(CHUNK_SIZE_BYTES_MIN.is_multiple_of(ALIGNMENT));
+const _: () = assert!(CHUNK_SIZE_BYTES_MAX <= CLEAN_SIZE_BYTES_MAX);
+const _: () = assert!(CLEAN_SIZE_BYTES_MAX <= FLUSH_SIZE_BYTES_MAX);
+
+struct TailChunk {
+    segment: Offset,
+    /// Where in the segment's file the chunk begins; aligned.
+    position: u32,
+    /// Bytes at its front that belong to batches of the chunk before, or to the file.
+    lead_in: u32,
+    base_offset: Offset,
+    chunk: Chunk,
+}
+
+impl TailChunk {
+    /// Where the next batch would go.
+    fn end(&self) -> u32 {
+        self.position + self.chunk.filled() as u32
+    }
+
+    fn first_batch(&self) -> u32 {
+        self.position + self.lead_in
+    }
+
+    fn share(&self, start: u32, end: u32) -> Bytes {
+        self.chunk.share((start - self.position) as usize..(end - self.position) as usize)
+    }
+}
+
+/// The last, partial block of a log that has no chunk for it.
+struct RestingBlock {
+    segment: Offset,
+    position: u32,
+    bytes: Vec<u8>,
+}
+
+/// The end of one log in memory.
+pub(crate) struct Tail {
+    /// In order of offsets, across segments.
+    chunks: VecDeque<TailChunk>,
+    resting: Option<RestingBlock>,
+    next_size_bytes: usize,
+}
+
+/// Aligned writes to one segment, after which its bytes up to `end` and the records below
+/// `next_offset` are in the file.
+pub(crate) struct PendingWrites {
+    pub(crate) writes: Vec<(Bytes, u64)>,
+    pub(crate) end: u32,
+    pub(crate) next_offset: Offset,
+}
+
+/// A position up to which a log is durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Cursor {
+    /// The base offset of the segment.
+    pub(crate) segment: Offset,
+    pub(crate) position: u32,
+    pub(crate) offset: Offset,
+}
+
+/// Batches found in memory.
+#[derive(Debug, Default)]
+pub(crate) struct TailRead {
+    pub(crate) slices: Vec<Bytes>,
+    pub(crate) size_bytes: usize,
+    pub(crate) base_offset: Option<Offset>,
+    pub(crate) next_offset: Offset,
+}
+
+impl Tail {
+    /// The end of a log whose last segment ends with `partial_block`, the bytes from the aligned
+    /// `position` on.
+    pub(crate) fn new(segment: Offset, position: u32, partial_block: Vec<u8>) -> Self {
+        assert!(position.is_multiple_of(BLOCK), "partial block at {position}");
+        assert!(partial_block.len() < ALIGNMENT, "partial block of {}", partial_block.len());
+        let resting = RestingBlock { segment, position, bytes: partial_block };
+        Tail {
+            chunks: VecDeque::new(),
+            resting: Some(resting),
+            next_size_bytes: CHUNK_SIZE_BYTES_MIN,
+        }
+    }
+
+    /// Puts a batch of `size_bytes` behind the last one, at `position` of `segment`, filled by `fill`.
+    pub(crate) fn append(
+        &mut self,
+        segment: Offset,
+        position: u32,
+        base_offset: Offset,
+        size_bytes: usize,
+        fill: impl FnOnce(&mut [u8]),
+    ) {
+        let has_room = self.chunks.back().is_some_and(|last| {
+            last.segment == segment && last.chunk.capacity() - last.chunk.filled() >= size_bytes
+        });
+        if !has_room {
+            self.add_chunk(segment, position, base_offset, size_bytes);
+        }
+        let last = self.chunks.back_mut().expect("a chunk was added");
+        assert_eq!(last.end(), position, "batches of segment {segment} leave no gap");
+        last.chunk.append_with(size_bytes, fill);
+    }
+
+    fn add_chunk(
+        &mut self,
+        segment: Offset,
+        position: u32,
+        base_offset: Offset,
+        size_bytes: usize,
+    ) {
+        let aligned = position / BLOCK * BLOCK;
+        let lead_in = position - aligned;
+        let needed = (lead_in as usize + size_bytes).next_multiple_of(ALIGNMENT);
+        let mut chunk = Chunk::new(self.next_size_bytes.max(needed));
+        self.next_size_bytes = (self.next_size_bytes * 2).min(CHUNK_SIZE_BYTES_MAX);
+        if lead_in > 0 {
+            let block = self.last_block(segment, aligned, position);
+            chunk.append_with(block.len(), |bytes| bytes.copy_from_slice(&block));
+        }
+        self.resting = None;
+        self.chunks.push_back(TailChunk {
+            segment,
+            position: aligned,
+            lead_in,
+            base_offset,
+            chunk,
+        });
+    }
+
+    /// The bytes from `start` to `end`, which lie in the last block before the end of the log.
+    fn last_block(&self, segment: Offset, start: u32, end: u32) -> Bytes {
+        if let Some(last) = self.chunks.back().filter(|last| last.segment == segment) {
+            return last.share(start, end);
+        }
+        let resting = self.resting.as_ref().expect("the last block of a log is in memory");
+        assert_eq!((resting.segment, resting.position), (segment, start), "the last block");
+        assert_eq!(resting.bytes.len(), (end - start) as usize, "size of the last block");
+        Bytes::copy_from_slice(&resting.bytes)
+    }
+
+    /// The writes that bring `segment` from `durable` to `size_bytes`, or as far as one flush goes.
+    /// `next_offset` is that of the whole segment.
+    pub(crate) fn pending_writes(
+        &self,
+        segment: Offset,
+        durable: u32,
+        size_bytes: u32,
+        next_offset: Offset,
+    ) -> PendingWrites {
+        let mut start = durable / BLOCK * BLOCK;
+        let mut pending = PendingWrites { writes: Vec::new(), end: size_bytes, next_offset };
+        let mut pending_bytes = 0;
+        let dirty = |chunk: &&TailChunk| chunk.segment == segment && chunk.end() > durable;
+        let mut chunks = self.chunks.iter().filter(dirty).peekable();
+        while let Some(chunk) = chunks.next() {
+            assert!(chunk.position <= start, "dirty bytes at {start} of {segment} are in memory");
+            // What the next chunk repeats as its lead-in is written from there.
+            let full_end = chunk.end() / BLOCK * BLOCK;
+            if full_end > start {
+                pending.writes.push((chunk.share(start, full_end), u64::from(start)));
+                pending_bytes += (full_end - start) as usize;
+                start = full_end;
+            }
+            let cut_before = chunks.peek().filter(|_| pending_bytes >= FLUSH_SIZE_BYTES_MAX);
+            if let Some(next) = cut_before {
+                pending.end = chunk.end();
+                pending.next_offset = next.base_offset;
+            } else if chunks.peek().is_some() {
+                continue;
+            }
+            if chunk.end() > full_end {
+                // The writer goes on in this very block: the disk gets a copy, padded with zeros.
+                let mut block = AlignedBuffer::zeroed(ALIGNMENT);
+                let bytes = chunk.share(full_end, chunk.end());
+                block[..bytes.len()].copy_from_slice(&bytes);
+                pending.writes.push((block.into_bytes(), u64::from(full_end)));
+            }
+            break;
+        }
+        pending.gather();
+        pending
+    }
+
+    /// Lets go of chunks that are durable, but for [`CLEAN_SIZE_BYTES_MAX`] and the last one.
+    pub(crate) fn trim(&mut self, durable: Cursor) {
+        let is_clean = |chunk: &TailChunk| {
+            chunk.segment < durable.segment
+                || (chunk.segment == durable.segment && chunk.end() <= durable.position)
+        };
+        let clean = self.chunks.iter().take_while(|chunk| is_clean(chunk)).count();
+        let mut retained: usize =
+            self.chunks.iter().take(clean).map(|chunk| chunk.chunk.capacity()).sum();
+        for _ in 0..clean.min(self.chunks.len().saturating_sub(1)) {
+            if retained <= CLEAN_SIZE_BYTES_MAX {
+                break;
+            }
+            if let Some(chunk) = self.chunks.pop_front() {
+                retained -= chunk.chunk.capacity();
+            }
+        }
+    }
+
+    /// Lets go of all chunks of a log that is durable up to its end, in `segment`.
+    pub(crate) fn rest(&mut self, segment: Offset) {
+        if let Some(last) = self.chunks.back().filter(|last| last.segment == segment) {
+            let position = last.end() / BLOCK * BLOCK;
+            let bytes = last.share(position, last.end()).to_vec();
+            self.resting = Some(RestingBlock { segment, position, bytes });
+        }
+        self.chunks.clear();
+        self.next_size_bytes = CHUNK_SIZE_BYTES_MIN;
+    }
+
+    /// Where memory begins: the first offset in it, its segment, and its position there.
+    pub(crate) fn start(&self) -> Option<(Offset, Offset, u32)> {
+        self.chunks.front().map(|chunk| (chunk.base_offset, chunk.segment, chunk.first_batch()))
+    }
+
+    /// Takes batches from memory, which holds `wanted.from`. `hint` is a position of a batch in
+    /// `segment` at or before it.
+    pub(crate) fn read(
+        &self,
+        segment: Offset,
+        hint: u32,
+        mut wanted: Selection,
+    ) -> Result<TailRead, BatchError> {
+        let mut read = TailRead { next_offset: wanted.from, ..TailRead::default() };
+        let first =
+            self.chunks.partition_point(|chunk| chunk.base_offset <= wanted.from).saturating_sub(1);
+        for (index, chunk) in self.chunks.iter().enumerate().skip(first) {
+            let mut start = chunk.first_batch();
+            if index == first && chunk.segment == segment && hint > start && hint < chunk.end() {
+                start = hint;
+            }
+            let bytes = chunk.share(start, chunk.end());
+            let selected = select(&bytes, wanted).map_err(|(_, error)| error)?;
+            if let Some(base_offset) = selected.base_offset {
+                read.base_offset.get_or_insert(base_offset);
+                read.size_bytes += selected.range.len();
+                read.next_offset = selected.next_offset;
+                wanted.size_bytes_max = wanted.size_bytes_max.saturating_sub(selected.range.len());
+                wanted.min_one_batch = false;
+                wanted.from = selected.next_offset;
+                read.slices.push(bytes.slice(selected.range));
+            }
+            if selected.stop == Stop::Bound {
+                break;
+            }
+        }
+        Ok(read)
+    }
+}
+
+impl PendingWrites {
+    /// Makes one write of several small ones; they follow each other without a gap.
+    fn gather(&mut self) {
+        let size_bytes: usize = self.writes.iter().map(|(bytes, _)| bytes.len()).sum();
+        if self.writes.len() < 2 || size_bytes > GATHERED_SIZE_BYTES_MAX {
+            return;
+        }
+        let mut gathered = AlignedBuffer::zeroed(size_bytes);
+        let mut filled = 0;
+        let start = self.writes[0].1;
+        for (bytes, position) in self.writes.drain(..) {
+            assert_eq!(position, start + filled as u64, "gathered writes leave no gap");
+            gathered[filled..filled + bytes.len()].copy_from_slice(&bytes);
+            filled += bytes.len();
+        }
+        self.writes.push((gathered.into_bytes(), start));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,154 @@
+//! Appending: offsets, epochs and producers, then a copy into the tail chunk. All in one turn.
+
+use std::rc::Rc;
+
+use protocol::model::{Offset, OffsetDelta, TimestampMs};
+use protocol::record_batch::{
+    BatchHeader, RecordBatch, set_base_offset, set_log_append_time, set_partition_leader_epoch,
+};
+
+use super::state::{Inner, State, Unsealed};
+use super::{AppendAsLeader, Appended};
+use crate::error::AppendError;
+use crate::segment::{NextBatch, Segment};
+use crate::state::{Verdict, producer_batch};
+
+impl Inner {
+    pub(super) fn append_as_leader(
+        self: &Rc<Self>,
+        batches: &[RecordBatch],
+        how: AppendAsLeader,
+    ) -> Result<Appended, AppendError> {
+        let appended = {
+            let mut state = self.state.borrow_mut();
+            self.check_open(&state)?;
+            state.append_as_leader(batches, how)?
+        };
+        if let Appended::New { base_offset, next_offset } = appended
+            && base_offset < next_offset
+        {
+            self.wake_flusher();
+            self.appended.notify_all();
+        }
+        Ok(appended)
+    }
+}
+
+impl State {
+    fn append_as_leader(
+        &mut self,
+        batches: &[RecordBatch],
+        how: AppendAsLeader,
+    ) -> Result<Appended, AppendError> {
+        self.check_sizes(batches)?;
+        assert!(
+            self.epochs.latest().is_none_or(|latest| latest <= how.leader_epoch),
+            "INV-3: leader epoch {} after {:?}",
+            how.leader_epoch,
+            self.epochs.latest()
+        );
+        let base_offset = self.log_end_offset();
+        let producer_batches = place(batches, base_offset, how);
+        let new = match self.producers.check(producer_batches, how.origin)? {
+            Verdict::New(new) => new,
+            Verdict::Duplicate(retained) => {
+                return Ok(Appended::Duplicate {
+                    base_offset: retained.base_offset(),
+                    next_offset: retained.last_offset.next(),
+                    timestamp: retained.timestamp,
+                });
+            }
+        };
+        for batch in batches {
+            // Before the batch's own producer counts: a snapshot at a roll ends where it begins.
+            let placed = new.iter().find(|placed| placed.base_offset == self.log_end_offset());
+            let placed = placed.copied();
+            self.append_batch(batch, how);
+            if let Some(placed) = placed {
+                self.producers.replay(&placed);
+            }
+        }
+        self.check_invariants();
+        Ok(Appended::New { base_offset, next_offset: self.log_end_offset() })
+    }
+
+    fn check_sizes(&self, batches: &[RecordBatch]) -> Result<(), AppendError> {
+        let segment_size_bytes = self.config.segment_size_bytes;
+        match batches.iter().find(|batch| batch.size_bytes() > segment_size_bytes as usize) {
+            None => Ok(()),
+            Some(batch) => {
+                let size_bytes = batch.size_bytes();
+                Err(AppendError::BatchTooLarge { size_bytes, segment_size_bytes })
+            }
+        }
+    }
+
+    fn append_batch(&mut self, batch: &RecordBatch, how: AppendAsLeader) {
+        let header = stamped(batch.header(), how);
+        let base_offset = self.log_end_offset();
+        self.maybe_roll(&header, base_offset, how.now);
+        if self.epochs.maybe_assign(how.leader_epoch, base_offset) {
+            self.epochs_changed = true;
+        }
+        let (segment, position) = (self.active().base_offset, self.active().size_bytes);
+        self.tail.append(segment, position, base_offset, batch.size_bytes(), |bytes| {
+            bytes.copy_from_slice(batch.bytes());
+            set_base_offset(bytes, base_offset);
+            set_partition_leader_epoch(bytes, how.leader_epoch);
+            if how.log_append_time {
+                set_log_append_time(bytes, how.now);
+            }
+        });
+        let interval_bytes = self.config.index_interval_bytes;
+        self.active_mut().push(base_offset, &header, interval_bytes);
+        self.dirty_bytes += batch.size_bytes() as u64;
+        self.touched = true;
+    }
+
+    /// Begins the next segment where the batch does not belong into the active one. Its file is made
+    /// by the flusher: no append waits for it.
+    fn maybe_roll(&mut self, header: &BatchHeader, base_offset: Offset, now: TimestampMs) -> bool {
+        let next = NextBatch {
+            size_bytes: header.size_bytes(),
+            last_offset: base_offset + OffsetDelta(i64::from(header.last_offset_delta)),
+            max_timestamp: header.max_timestamp,
+            now,
+        };
+        let should_roll = self.active().should_roll(&next, &self.config);
+        if should_roll {
+            self.producers.expire(now, self.config.producer_id_expiration_ms);
+            let rolled = self.active().base_offset;
+            let snapshot = self.producers.encode_snapshot();
+            self.unsealed.insert(rolled, Unsealed { snapshot, sealing: false });
+            self.segments.insert(base_offset, Segment::new(base_offset, now));
+        }
+        should_roll
+    }
+}
+
+/// The header as it will be in the log, but for its offset and epoch.
+fn stamped(header: &BatchHeader, how: AppendAsLeader) -> BatchHeader {
+    let max_timestamp = if how.log_append_time { how.now } else { header.max_timestamp };
+    BatchHeader { max_timestamp, ..*header }
+}
+
+/// What the producers' machine needs to know of `batches`, when they get the offsets from
+/// `base_offset` on.
+fn place(
+    batches: &[RecordBatch],
+    base_offset: Offset,
+    how: AppendAsLeader,
+) -> Vec<crate::state::ProducerBatch> {
+    let mut next_offset = base_offset;
+    let mut placed = Vec::new();
+    for batch in batches {
+        if let Some(mut batch) = producer_batch(batch) {
+            if how.log_append_time {
+                batch.max_timestamp = how.now;
+            }
+            placed.push(batch.at(next_offset));
+        }
+        next_offset += OffsetDelta(i64::from(batch.header().last_offset_delta) + 1);
+    }
+    placed
+}

@@ -1,0 +1,297 @@
+//! Making, opening, truncating, closing and deleting a log.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use protocol::model::{Offset, TimestampMs, TopicId, Uuid};
+use protocol::record_batch::BatchHeader;
+use reactor::file::{File, Open};
+
+use super::Opening;
+use super::flush::{cut_to_size, write_atomic, write_leader_epochs};
+use super::state::{Inner, Phase, State};
+use crate::config::LogConfig;
+use crate::error::{ReadError, StorageError};
+use crate::log_directory::deleted_name;
+use crate::recovery::{Loaded, create_segment, load, remove_segment, write_indexes};
+use crate::segment::{FileKind, Indexes, Selection, path_of};
+use crate::state::partition_metadata;
+
+pub(super) async fn create(
+    directory: &Path,
+    config: LogConfig,
+    topic_id: TopicId,
+) -> Result<Rc<Inner>, StorageError> {
+    reactor::directory::create_all(directory)
+        .await
+        .map_err(StorageError::io("create", directory))?;
+    // Kafka takes a log without this file for a stray one: it is durable before anything else.
+    partition_metadata::write(directory, topic_id).await?;
+    create_segment(directory, Offset::ZERO).await?;
+    let opening =
+        Opening { clean: false, recovery_point: Offset::ZERO, log_start_offset: Offset::ZERO };
+    let log = open(directory, config, opening).await?;
+    if log.state.borrow().log_end_offset() != Offset::ZERO {
+        let source = Arc::new(io::Error::from(io::ErrorKind::AlreadyExists));
+        let path = directory.to_owned();
+        return Err(StorageError::Io { operation: "create", path, source });
+    }
+    Ok(log)
+}
+
+pub(super) async fn open(
+    directory: &Path,
+    config: LogConfig,
+    opening: Opening,
+) -> Result<Rc<Inner>, StorageError> {
+    let now = TimestampMs(reactor::wall_clock());
+    let loaded = load(directory, &config, opening, now).await?;
+    let topic_id = loaded.topic_id;
+    Ok(Rc::new(Inner {
+        directory: directory.to_owned(),
+        topic_id,
+        state: RefCell::new(State::new(loaded, config)),
+        listener: RefCell::new(None),
+        dirty: reactor::sync::Notify::new(),
+        appended: reactor::sync::Notify::new(),
+        durable_changed: reactor::sync::Notify::new(),
+        tasks: reactor::task::Group::new(),
+        flusher_runs: Cell::new(false),
+        quiescing: Cell::new(false),
+    }))
+}
+
+impl State {
+    fn new(loaded: Loaded, config: LogConfig) -> Self {
+        State {
+            phase: Phase::Open,
+            config,
+            segments: loaded.segments,
+            tail: loaded.tail,
+            log_start_offset: loaded.log_start_offset,
+            durable: loaded.end,
+            dirty_bytes: 0,
+            unsealed: BTreeMap::new(),
+            epochs: loaded.epochs,
+            epochs_changed: loaded.epochs_changed,
+            producers: loaded.producers,
+            snapshot_offset: loaded.snapshot_offset,
+            touched: loaded.touched,
+            truncations: 0,
+        }
+    }
+}
+
+impl Inner {
+    pub(super) async fn flush(&self) -> Result<(), StorageError> {
+        let end = self.state.borrow().log_end_offset();
+        self.wait_durable(end).await
+    }
+
+    pub(super) async fn close(self: &Rc<Self>) -> Result<(), StorageError> {
+        self.leave_open_phase(Phase::Closed)?;
+        self.quiesce().await;
+        let touched = {
+            let state = self.state.borrow();
+            if let Phase::Offline(_) = state.phase {
+                self.check_open(&state)?;
+            }
+            state.touched
+        };
+        if touched {
+            self.complete_files().await?;
+        }
+        let mut state = self.state.borrow_mut();
+        state.touched = false;
+        let active = state.active().base_offset;
+        state.tail.rest(active);
+        state.segments.values_mut().for_each(|segment| segment.file = None);
+        Ok(())
+    }
+
+    /// Refuses appends and reads from here on.
+    fn leave_open_phase(&self, phase: Phase) -> Result<(), StorageError> {
+        {
+            let mut state = self.state.borrow_mut();
+            self.check_open(&state)?;
+            state.phase = phase;
+        }
+        self.appended.notify_all();
+        self.durable_changed.notify_all();
+        self.dirty.notify_all();
+        Ok(())
+    }
+
+    /// Leaves the files of a log that is durable as Apache Kafka does at a clean stop.
+    async fn complete_files(&self) -> Result<(), StorageError> {
+        let directory = &self.directory;
+        let (base_offset, size_bytes, end, indexes, snapshot, epochs) = {
+            let state = self.state.borrow();
+            let active = state.active();
+            let Indexes::Growing(indexes) = &active.indexes else {
+                panic!("the active segment {} of a log is rolled", active.base_offset);
+            };
+            let mut indexes = indexes.clone();
+            indexes.add_time_entry();
+            let end = active.next_offset;
+            let is_new = end > state.snapshot_offset.unwrap_or(Offset::ZERO);
+            let snapshot = is_new.then(|| state.producers.encode_snapshot());
+            let epochs = state.epochs.encode();
+            (active.base_offset, active.size_bytes, end, indexes, snapshot, epochs)
+        };
+        let path = path_of(directory, FileKind::Log, base_offset);
+        let file =
+            File::open(&path, Open::Existing).await.map_err(StorageError::io("open", &path))?;
+        cut_to_size(&file, size_bytes, &path).await?;
+        write_indexes(directory, base_offset, &indexes).await?;
+        if let Some(snapshot) = snapshot {
+            write_atomic(&path_of(directory, FileKind::ProducerSnapshot, end), &snapshot).await?;
+        }
+        write_leader_epochs(directory, &epochs).await
+    }
+
+    pub(super) async fn delete(self: &Rc<Self>) -> Result<(), StorageError> {
+        self.state.borrow_mut().phase = Phase::Deleted;
+        self.appended.notify_all();
+        self.durable_changed.notify_all();
+        self.quiesce().await;
+        self.state.borrow_mut().segments.values_mut().for_each(|segment| segment.file = None);
+        let directory = &self.directory;
+        let name = directory.file_name().unwrap_or_default().to_string_lossy();
+        let mut random = [0; 16];
+        reactor::random::fill(&mut random);
+        let deleted = directory.with_file_name(deleted_name(&name, Uuid::from_random(random)));
+        let parent = directory.parent().unwrap_or(Path::new("."));
+        reactor::directory::rename(directory, &deleted)
+            .await
+            .map_err(StorageError::io("rename", directory))?;
+        reactor::directory::sync(parent).await.map_err(StorageError::io("flush", parent))?;
+        reactor::directory::remove_all(&deleted)
+            .await
+            .map_err(StorageError::io("remove", &deleted))?;
+        reactor::directory::sync(parent).await.map_err(StorageError::io("flush", parent))
+    }
+
+    pub(super) async fn truncate_to(self: &Rc<Self>, offset: Offset) -> Result<(), StorageError> {
+        self.flush().await?;
+        self.quiesce().await;
+        let (cut, later) = {
+            let state = self.state.borrow();
+            self.check_open(&state)?;
+            assert!(
+                offset >= state.log_start_offset,
+                "INV-1: truncation to {offset} below log_start_offset {}",
+                state.log_start_offset
+            );
+            if offset >= state.log_end_offset() {
+                return Ok(());
+            }
+            let cut = state.segments.range(..=offset).next_back().map(|(&base, _)| base);
+            let cut = cut.expect("a segment begins at or before log_start_offset");
+            let later = state.segments.range(cut.next()..).map(|(&base, _)| base);
+            (cut, later.rev().collect::<Vec<_>>())
+        };
+        let position = self.position_of(offset).await?;
+        let outcome = self.cut(cut, position, &later).await;
+        if let Err(error) = &outcome {
+            // Half of it may have happened: what the files hold is not what the state says.
+            self.poison(error.clone());
+        }
+        outcome
+    }
+
+    /// Where in its segment the batch begins that holds `offset`.
+    async fn position_of(&self, offset: Offset) -> Result<u32, StorageError> {
+        let wanted = Selection {
+            from: offset,
+            size_bytes_max: 0,
+            min_one_batch: true,
+            upper_bound: self.state.borrow().log_end_offset(),
+        };
+        let batch = self.read(wanted).await.map_err(|error| match error {
+            ReadError::Storage(error) => error,
+            ReadError::OffsetOutOfRange { .. } => StorageError::Truncated { offset },
+        })?;
+        // The position is the size of all batches before it, which the scan of the cut segment
+        // counts: here only where to stop.
+        let base_offset = batch.base_offset.unwrap_or(offset);
+        self.position_of_base(base_offset).await
+    }
+
+    /// Where in its segment the batch begins whose base offset is `base_offset`.
+    async fn position_of_base(&self, base_offset: Offset) -> Result<u32, StorageError> {
+        let segment = {
+            let state = self.state.borrow();
+            let segment = state.segments.range(..=base_offset).next_back();
+            segment.map_or(Offset::ZERO, |(&segment, _)| segment)
+        };
+        self.load_indexes(segment).await?;
+        let path = path_of(&self.directory, FileKind::Log, segment);
+        let file =
+            File::open(&path, Open::Existing).await.map_err(StorageError::io("open", &path))?;
+        let (mut position, size_bytes) = {
+            let state = self.state.borrow();
+            let known = state.segments.get(&segment);
+            let indexes = known.and_then(|known| known.loaded_indexes());
+            let position = indexes.map_or(0, |indexes| indexes.offsets.lookup(base_offset));
+            (u64::from(position), known.map_or(0, |known| u64::from(known.size_bytes)))
+        };
+        while position < size_bytes {
+            let end = position + protocol::record_batch::HEADER_SIZE_BYTES as u64;
+            let bytes =
+                file.read_range(position..end).await.map_err(StorageError::io("read", &path))?;
+            let header = BatchHeader::parse(&bytes).map_err(|source| {
+                StorageError::CorruptBatch { path: path.clone(), position, source }
+            })?;
+            if header.base_offset >= base_offset {
+                break;
+            }
+            position += header.size_bytes() as u64;
+        }
+        Ok(position.min(size_bytes) as u32)
+    }
+
+    /// Cuts the files, durably and from the end, so that a crash leaves no gap; then takes the state
+    /// from them anew.
+    async fn cut(
+        &self,
+        segment: Offset,
+        position: u32,
+        later: &[Offset],
+    ) -> Result<(), StorageError> {
+        for &base_offset in later {
+            remove_segment(&self.directory, base_offset).await?;
+        }
+        let path = path_of(&self.directory, FileKind::Log, segment);
+        let file =
+            File::open(&path, Open::Existing).await.map_err(StorageError::io("open", &path))?;
+        file.truncate(u64::from(position)).await.map_err(StorageError::io("truncate", &path))?;
+        file.flush().await.map_err(StorageError::io("flush", &path))?;
+        drop(file);
+        let (config, opening) = {
+            let state = self.state.borrow();
+            let opening = Opening {
+                clean: false,
+                recovery_point: segment,
+                log_start_offset: state.log_start_offset,
+            };
+            (state.config.clone(), opening)
+        };
+        let now = TimestampMs(reactor::wall_clock());
+        let loaded = load(&self.directory, &config, opening, now).await?;
+        write_leader_epochs(&self.directory, &loaded.epochs.encode()).await?;
+        {
+            let mut state = self.state.borrow_mut();
+            let truncations = state.truncations + 1;
+            *state = State::new(loaded, config);
+            state.truncations = truncations;
+            state.epochs_changed = false;
+        }
+        self.durable_changed.notify_all();
+        Ok(())
+    }
+}

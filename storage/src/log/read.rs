@@ -1,0 +1,273 @@
+//! Reading: from chunks where they hold it, else from the segment's file by way of its index.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+use protocol::model::Offset;
+use protocol::record_batch::{BatchError, BatchHeader, verify_crc};
+use reactor::file::{File, Open};
+
+use super::ReadResult;
+use super::state::{Inner, State};
+use crate::error::{ReadError, StorageError};
+use crate::index::SegmentIndexes;
+use crate::recovery::read_indexes;
+use crate::segment::{FileKind, Indexes, Selection, Stop, path_of, select};
+
+/// Bytes that one read takes from disk beyond its first batch: enough for the disk's full speed, and
+/// a bound for what a fetch of unlimited size makes us hold.
+const DISK_READ_SIZE_BYTES_MAX: usize = 1 << 20;
+
+/// Rolled segments whose indexes and files are kept open: a catch-up reader uses one at a time. An
+/// index of a segment of 1 GiB takes up to 6 MiB.
+const OPEN_SEGMENT_COUNT_MAX: usize = 2;
+
+/// Where the next piece of a read comes from.
+enum Source {
+    Memory(ReadResult),
+    Disk(DiskRange),
+    /// The segment must be made readable first.
+    Unopened(Offset),
+    Nothing,
+}
+
+struct DiskRange {
+    file: File,
+    segment: Offset,
+    position: u64,
+    /// Where the bytes that are on disk end, or memory begins.
+    limit: u64,
+    /// The next segment, or where memory begins: to go on where this range holds no batch wanted.
+    behind: Offset,
+}
+
+impl Inner {
+    pub(super) async fn read(&self, mut wanted: Selection) -> Result<ReadResult, ReadError> {
+        let nothing = ReadResult { next_offset: wanted.from, ..ReadResult::default() };
+        loop {
+            let (source, truncations) = {
+                let state = self.state.borrow();
+                self.check_open(&state)?;
+                (self.source(&state, wanted)?, state.truncations)
+            };
+            match source {
+                Source::Nothing => return Ok(nothing),
+                Source::Memory(read) => return Ok(read),
+                Source::Unopened(segment) => self.open_for_read(segment, truncations).await?,
+                Source::Disk(range) => {
+                    let behind = range.behind;
+                    let read = self.read_from_disk(range, wanted).await;
+                    if self.state.borrow().truncations != truncations {
+                        continue;
+                    }
+                    match read? {
+                        DiskRead::Batches(read) => return Ok(read),
+                        DiskRead::Bound => return Ok(nothing),
+                        // Compaction has taken what was there: on behind it.
+                        DiskRead::NoneLeft => wanted.from = wanted.from.max(behind),
+                    }
+                }
+            }
+        }
+    }
+
+    fn source(&self, state: &State, wanted: Selection) -> Result<Source, ReadError> {
+        let (start, end) = (state.log_start_offset, state.log_end_offset());
+        if wanted.from < start || wanted.from > end {
+            return Err(ReadError::OffsetOutOfRange {
+                requested: wanted.from,
+                log_start_offset: start,
+                log_end_offset: end,
+            });
+        }
+        if wanted.from >= wanted.upper_bound || wanted.from == end {
+            return Ok(Source::Nothing);
+        }
+        let Some((&base_offset, segment)) = state.segments.range(..=wanted.from).next_back() else {
+            return Ok(Source::Nothing);
+        };
+        let memory = state.tail.start();
+        let in_memory = memory.is_some_and(|(first_offset, ..)| wanted.from >= first_offset);
+        let indexes = segment.loaded_indexes();
+        let position = indexes.map(|indexes| indexes.offsets.lookup(wanted.from));
+        if in_memory {
+            return Ok(memory_source(state, base_offset, position.unwrap_or(0), wanted));
+        }
+        let (Some(position), Some(file)) = (position, segment.file.clone()) else {
+            return Ok(Source::Unopened(base_offset));
+        };
+        let (limit, behind) = match memory {
+            Some((first_offset, of, position)) if of == base_offset => (position, first_offset),
+            Some(_) | None => (segment.size_bytes, segment.next_offset),
+        };
+        let (position, limit) = (u64::from(position), u64::from(limit));
+        Ok(Source::Disk(DiskRange { file, segment: base_offset, position, limit, behind }))
+    }
+
+    /// Has the indexes of a segment in memory.
+    pub(super) async fn load_indexes(&self, segment: Offset) -> Result<(), StorageError> {
+        let (is_loaded, truncations) = {
+            let state = self.state.borrow();
+            let segment = state.segments.get(&segment);
+            (segment.is_none_or(|it| it.loaded_indexes().is_some()), state.truncations)
+        };
+        if is_loaded { Ok(()) } else { self.open_for_read(segment, truncations).await }
+    }
+
+    /// Opens the file of a segment, and has its indexes in memory.
+    async fn open_for_read(&self, segment: Offset, truncations: u64) -> Result<(), StorageError> {
+        let (size_bytes, next_offset, interval_bytes, is_growing) = {
+            let state = self.state.borrow();
+            let Some(known) = state.segments.get(&segment) else {
+                return Ok(());
+            };
+            let is_growing = matches!(known.indexes, Indexes::Growing(_));
+            (known.size_bytes, known.next_offset, state.config.index_interval_bytes, is_growing)
+        };
+        let path = path_of(&self.directory, FileKind::Log, segment);
+        let file =
+            File::open(&path, Open::Existing).await.map_err(StorageError::io("open", &path))?;
+        let indexes = if is_growing {
+            None
+        } else {
+            let extent = (segment, size_bytes, next_offset);
+            Some(read_indexes(&self.directory, &file, extent, interval_bytes).await?)
+        };
+        let mut state = self.state.borrow_mut();
+        if state.truncations == truncations {
+            state.keep_open(segment, file, indexes);
+        }
+        Ok(())
+    }
+
+    async fn read_from_disk(
+        &self,
+        range: DiskRange,
+        wanted: Selection,
+    ) -> Result<DiskRead, StorageError> {
+        let path = path_of(&self.directory, FileKind::Log, range.segment);
+        let mut position = range.position;
+        // The walk from the index entry to the batch wanted comes on top of what is wanted.
+        let interval = u64::from(self.state.borrow().config.index_interval_bytes);
+        let at_most = wanted.size_bytes_max.min(DISK_READ_SIZE_BYTES_MAX) as u64;
+        let mut size_bytes = at_most + interval.min(DISK_READ_SIZE_BYTES_MAX as u64);
+        let wanted = Selection {
+            size_bytes_max: wanted.size_bytes_max.min(DISK_READ_SIZE_BYTES_MAX),
+            ..wanted
+        };
+        loop {
+            let end = position.saturating_add(size_bytes).min(range.limit);
+            let bytes = range
+                .file
+                .read_range(position..end)
+                .await
+                .map_err(StorageError::io("read", &path))?;
+            let corrupt = |at: usize, source| StorageError::CorruptBatch {
+                path: path.clone(),
+                position: position + at as u64,
+                source,
+            };
+            let selected = select(&bytes, wanted).map_err(|(at, error)| corrupt(at, error))?;
+            if selected.base_offset.is_some() {
+                let slice = bytes.slice(selected.range.clone());
+                check_batches(&slice)
+                    .map_err(|(at, error)| corrupt(selected.range.start + at, error))?;
+                return Ok(DiskRead::Batches(ReadResult {
+                    size_bytes: slice.len(),
+                    slices: vec![slice],
+                    base_offset: selected.base_offset,
+                    next_offset: selected.next_offset,
+                }));
+            }
+            match selected.stop {
+                Stop::AtEnd if position + bytes.len() as u64 >= range.limit => {
+                    return Ok(DiskRead::NoneLeft);
+                }
+                Stop::AtEnd => position += bytes.len() as u64,
+                Stop::Bound => return Ok(DiskRead::Bound),
+                Stop::Partial { position: at, size_bytes: needed } => {
+                    let left = range.limit - position - at as u64;
+                    if needed as u64 > left {
+                        let error = BatchError::Truncated { needed, available: left as usize };
+                        return Err(corrupt(at, error));
+                    }
+                    position += at as u64;
+                    size_bytes = (needed as u64).max(at_most);
+                }
+            }
+        }
+    }
+}
+
+fn memory_source(state: &State, segment: Offset, position: u32, wanted: Selection) -> Source {
+    let read = state
+        .tail
+        .read(segment, position, wanted)
+        .unwrap_or_else(|error| panic!("a batch in memory of segment {segment}: {error}"));
+    Source::Memory(ReadResult {
+        slices: read.slices,
+        size_bytes: read.size_bytes,
+        base_offset: read.base_offset,
+        next_offset: read.next_offset,
+    })
+}
+
+enum DiskRead {
+    Batches(ReadResult),
+    /// The next batch is beyond a bound of the read.
+    Bound,
+    /// No batch of the range is at or behind the offset wanted.
+    NoneLeft,
+}
+
+impl State {
+    /// Keeps what was opened to read a segment, and lets go of others beyond
+    /// [`OPEN_SEGMENT_COUNT_MAX`].
+    fn keep_open(&mut self, base_offset: Offset, file: File, indexes: Option<SegmentIndexes>) {
+        let Some(segment) = self.segments.get_mut(&base_offset) else {
+            return;
+        };
+        segment.file.get_or_insert(file);
+        if let (Indexes::Written(slot), Some(indexes)) = (&mut segment.indexes, indexes) {
+            *slot = Some(Rc::new(indexes));
+        }
+        let mut open_count = 0;
+        for (&other, segment) in self.segments.iter_mut().rev() {
+            if let Indexes::Written(slot @ Some(_)) = &mut segment.indexes
+                && other != base_offset
+            {
+                open_count += 1;
+                if open_count >= OPEN_SEGMENT_COUNT_MAX {
+                    *slot = None;
+                    segment.file = None;
+                }
+            }
+        }
+    }
+}
+
+/// The CRCs of whole batches that come from a disk: what rots there is never served.
+fn check_batches(bytes: &Bytes) -> Result<(), (usize, BatchError)> {
+    let mut position = 0;
+    while let Some(rest) = bytes.get(position..).filter(|rest| !rest.is_empty()) {
+        let at = |error| (position, error);
+        let size_bytes = BatchHeader::parse(rest).map_err(at)?.size_bytes();
+        let batch = rest.get(..size_bytes).unwrap_or(rest);
+        verify_crc(batch).map_err(at)?;
+        position += size_bytes;
+    }
+    Ok(())
+}
+
+/// The bytes of a read as one, for callers that walk them.
+pub(super) fn contiguous(slices: &[Bytes], size_bytes: usize) -> Bytes {
+    match slices {
+        [] => Bytes::new(),
+        [one] => one.clone(),
+        several => {
+            let mut bytes = Vec::with_capacity(size_bytes);
+            several.iter().for_each(|slice| bytes.extend_from_slice(slice));
+            Bytes::from(bytes)
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! What one log knows, and who waits for it.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use protocol::model::{Offset, TopicId};
+use reactor::sync::Notify;
+use reactor::task::Group;
+
+use crate::chunk::{Cursor, Tail};
+use crate::config::LogConfig;
+use crate::error::StorageError;
+use crate::segment::Segment;
+use crate::state::{LeaderEpochs, Producers};
+
+pub(super) type DurableListener = Rc<dyn Fn(Result<Offset, StorageError>)>;
+
+/// What the handles of one log share.
+pub(super) struct Inner {
+    pub(super) directory: PathBuf,
+    pub(super) topic_id: Option<TopicId>,
+    /// Never borrowed across an await.
+    pub(super) state: RefCell<State>,
+    pub(super) listener: RefCell<Option<DurableListener>>,
+    /// An append, or a reason for the flusher to end.
+    pub(super) dirty: Notify,
+    pub(super) appended: Notify,
+    /// `durable_end_offset` has moved, or the phase has changed.
+    pub(super) durable_changed: Notify,
+    /// The flusher and the tasks that seal rolled segments.
+    pub(super) tasks: Group,
+    pub(super) flusher_runs: Cell<bool>,
+    /// The flusher is to end as soon as everything is durable.
+    pub(super) quiescing: Cell<bool>,
+}
+
+/// Whether a log takes appends.
+#[derive(Clone, Debug)]
+pub(super) enum Phase {
+    Open,
+    /// A write or flush failed.
+    Offline(Arc<StorageError>),
+    /// A clean stop is writing the last of it, or has.
+    Closed,
+    /// Nothing more is written.
+    Deleted,
+}
+
+/// The state of one log. Everything in it changes within one turn.
+pub(super) struct State {
+    pub(super) phase: Phase,
+    pub(super) config: LogConfig,
+    /// By base offset; the last is the active one. Never empty.
+    pub(super) segments: BTreeMap<Offset, Segment>,
+    pub(super) tail: Tail,
+    pub(super) log_start_offset: Offset,
+    /// Up to here the files are flushed.
+    pub(super) durable: Cursor,
+    /// Bytes appended and not durable yet.
+    pub(super) dirty_bytes: u64,
+    /// Rolled segments whose indexes are not written yet.
+    pub(super) unsealed: BTreeMap<Offset, Unsealed>,
+    pub(super) epochs: LeaderEpochs,
+    /// `epochs` differs from its checkpoint.
+    pub(super) epochs_changed: bool,
+    pub(super) producers: Producers,
+    /// Offset of the newest producer snapshot.
+    pub(super) snapshot_offset: Option<Offset>,
+    /// The files differ from what a clean stop leaves behind.
+    pub(super) touched: bool,
+    /// Counts truncations: who awaited one meanwhile looks again.
+    pub(super) truncations: u64,
+}
+
+/// What is written once a rolled segment is durable.
+pub(super) struct Unsealed {
+    /// The producers as of the next segment's base offset.
+    pub(super) snapshot: Vec<u8>,
+    pub(super) sealing: bool,
+}
+
+impl State {
+    pub(super) fn active(&self) -> &Segment {
+        self.segments.values().next_back().expect("a log has an active segment")
+    }
+
+    pub(super) fn active_mut(&mut self) -> &mut Segment {
+        self.segments.values_mut().next_back().expect("a log has an active segment")
+    }
+
+    pub(super) fn log_end_offset(&self) -> Offset {
+        self.active().next_offset
+    }
+
+    /// All below is flushed and needs no index to be rebuilt.
+    pub(super) fn recovery_point(&self) -> Offset {
+        let first_unsealed = self.unsealed.keys().next().copied();
+        first_unsealed.map_or(self.durable.offset, |offset| offset.min(self.durable.offset))
+    }
+
+    /// INV-1, as far as one log knows it.
+    pub(super) fn check_invariants(&self) {
+        let end = self.log_end_offset();
+        assert!(
+            self.log_start_offset <= end,
+            "INV-1: log_start_offset {} <= log_end_offset {end}",
+            self.log_start_offset
+        );
+        assert!(
+            self.durable.offset <= end,
+            "durable_end_offset {} <= log_end_offset {end}",
+            self.durable.offset
+        );
+    }
+}
+
+impl Inner {
+    /// That the log takes appends and reads.
+    pub(super) fn check_open(&self, state: &State) -> Result<(), StorageError> {
+        match &state.phase {
+            Phase::Open => Ok(()),
+            Phase::Offline(source) => Err(StorageError::Offline {
+                directory: self.directory.clone(),
+                source: source.clone(),
+            }),
+            Phase::Closed | Phase::Deleted => {
+                Err(StorageError::Closed { directory: self.directory.clone() })
+            }
+        }
+    }
+
+    /// Takes the log offline: no retry, no acknowledgement, since what a failed flush has left on
+    /// disk is unknown (Rebello et al., ATC '20).
+    pub(super) fn poison(&self, error: StorageError) {
+        tracing::error!(log = %self.directory.display(), %error, "log goes offline");
+        let offline = {
+            let mut state = self.state.borrow_mut();
+            if !matches!(state.phase, Phase::Open | Phase::Closed) {
+                return;
+            }
+            state.phase = Phase::Offline(Arc::new(error));
+            self.check_open(&state)
+        };
+        self.durable_changed.notify_all();
+        self.appended.notify_all();
+        self.dirty.notify_all();
+        if let Err(error) = offline {
+            self.tell_listener(Err(error));
+        }
+    }
+
+    pub(super) fn tell_listener(&self, news: Result<Offset, StorageError>) {
+        let listener = self.listener.borrow().clone();
+        if let Some(listener) = listener {
+            listener(news);
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! What lies in a partition's directory.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use protocol::model::Offset;
+
+use crate::error::StorageError;
+use crate::segment::{FileKind, SegmentFile};
+
+/// The files of one log.
+pub(super) struct Listing {
+    /// Segments by base offset, with the size of their files.
+    pub(super) segments: BTreeMap<Offset, u32>,
+    /// Offsets of the producer snapshots, ascending.
+    pub(super) snapshots: Vec<Offset>,
+}
+
+/// The largest segment: positions in the offset index are signed 32-bit numbers.
+const SEGMENT_SIZE_BYTES_MAX: u64 = i32::MAX as u64;
+
+/// Lists `directory`, and removes what an interrupted deletion or compaction has left that is nothing
+/// of the log.
+pub(super) async fn list(directory: &Path) -> Result<Listing, StorageError> {
+    let entries =
+        reactor::directory::list(directory).await.map_err(StorageError::io("list", directory))?;
+    let mut listing = Listing { segments: BTreeMap::new(), snapshots: Vec::new() };
+    for entry in entries.iter().filter(|entry| !entry.is_directory) {
+        let path = directory.join(&entry.name);
+        match SegmentFile::parse(&entry.name) {
+            SegmentFile::Kept(FileKind::Log, base_offset) => {
+                if entry.size_bytes > SEGMENT_SIZE_BYTES_MAX {
+                    let reason = "it is larger than 2 GiB";
+                    return Err(StorageError::Malformed { path, what: "segment", reason });
+                }
+                listing.segments.insert(base_offset, entry.size_bytes as u32);
+            }
+            SegmentFile::Kept(FileKind::ProducerSnapshot, offset) => listing.snapshots.push(offset),
+            SegmentFile::Discarded => remove(&path).await?,
+            SegmentFile::Swap => return Err(StorageError::UnfinishedSwap { path }),
+            SegmentFile::Kept(
+                FileKind::OffsetIndex | FileKind::TimeIndex | FileKind::TransactionIndex,
+                _,
+            )
+            | SegmentFile::Other => {}
+        }
+    }
+    listing.snapshots.sort_unstable();
+    Ok(listing)
+}
+
+pub(super) async fn remove(path: &Path) -> Result<(), StorageError> {
+    reactor::directory::remove_file(path).await.map_err(StorageError::io("remove", path))
+}

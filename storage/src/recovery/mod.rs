@@ -1,0 +1,10 @@
+//! From the files of a partition's directory to the state of its log, after any kind of stop.
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used))]
+
+mod indexes;
+mod listing;
+mod load;
+mod producers;
+
+pub(crate) use indexes::{read_indexes, write_indexes};
+pub(crate) use load::{Loaded, create_segment, load, remove_segment};

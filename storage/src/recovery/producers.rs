@@ -1,0 +1,94 @@
+//! The producers of a log at its end: the newest good snapshot, and the batches behind it.
+
+use std::collections::BTreeMap;
+
+use protocol::model::Offset;
+use reactor::file::{File, Open};
+
+use super::indexes::read_indexes;
+use super::listing::remove;
+use super::load::Context;
+use crate::error::StorageError;
+use crate::segment::{FileKind, ScanEnd, Scanner, Segment, path_of};
+use crate::small_file;
+use crate::state::{Producers, producer_batch};
+
+/// Returns the producers and the offset of the snapshot they come from. Snapshots beyond the end of
+/// the log and bad ones are removed, and so are those that belong to no segment but the newest.
+pub(super) async fn load_producers(
+    context: &Context<'_>,
+    segments: &BTreeMap<Offset, Segment>,
+    mut snapshots: Vec<Offset>,
+    log_end_offset: Offset,
+) -> Result<(Producers, Option<Offset>), StorageError> {
+    let mut producers = Producers::default();
+    let mut found = None;
+    while let Some(offset) = snapshots.pop() {
+        let path = path_of(context.directory, FileKind::ProducerSnapshot, offset);
+        if found.is_some() {
+            if !segments.contains_key(&offset) {
+                remove(&path).await?;
+            }
+            continue;
+        }
+        let bytes = small_file::read(&path).await?.unwrap_or_default();
+        match Producers::decode_snapshot(&bytes) {
+            Ok(decoded) if offset <= log_end_offset => {
+                producers = decoded;
+                found = Some(offset);
+            }
+            Ok(_beyond_the_end) => remove(&path).await?,
+            Err(reason) => {
+                tracing::warn!(snapshot = %path.display(), reason, "removing a bad snapshot");
+                remove(&path).await?;
+            }
+        }
+    }
+    let first = segments.keys().next().copied().unwrap_or(Offset::ZERO);
+    let from = found.unwrap_or(first);
+    for segment in segments.values().filter(|segment| segment.next_offset > from) {
+        replay(context, segment, from, &mut producers).await?;
+    }
+    producers.expire(context.now, context.config.producer_id_expiration_ms);
+    Ok((producers, found))
+}
+
+/// Takes in the batches of one segment from offset `from` on.
+async fn replay(
+    context: &Context<'_>,
+    segment: &Segment,
+    from: Offset,
+    producers: &mut Producers,
+) -> Result<(), StorageError> {
+    let path = path_of(context.directory, FileKind::Log, segment.base_offset);
+    let file = File::open(&path, Open::Existing).await.map_err(StorageError::io("open", &path))?;
+    let position = match segment.loaded_indexes() {
+        Some(indexes) => indexes.offsets.lookup(from),
+        None => {
+            let extent = (segment.base_offset, segment.size_bytes, segment.next_offset);
+            let interval_bytes = context.config.index_interval_bytes;
+            let indexes = read_indexes(context.directory, &file, extent, interval_bytes).await?;
+            indexes.offsets.lookup(from)
+        }
+    };
+    let mut scanner =
+        Scanner::new(file, path.clone(), position, segment.size_bytes, segment.base_offset);
+    loop {
+        match scanner.next().await? {
+            Ok(scanned) => {
+                if let Some(batch) = producer_batch(&scanned.batch)
+                    && batch.base_offset >= from
+                {
+                    producers.replay(&batch);
+                }
+            }
+            Err(ScanEnd::Whole) => return Ok(()),
+            // The padding of a segment that was rolled just before a crash.
+            Err(ScanEnd::Bad(_)) if scanner.next_offset() >= segment.next_offset => return Ok(()),
+            Err(ScanEnd::Bad(source)) => {
+                let position = u64::from(scanner.position());
+                return Err(StorageError::CorruptBatch { path, position, source });
+            }
+        }
+    }
+}

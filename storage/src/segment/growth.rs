@@ -1,0 +1,142 @@
+//! One segment, as its log knows it.
+
+use std::rc::Rc;
+
+use protocol::model::{Offset, OffsetDelta, TimestampMs};
+use protocol::record_batch::BatchHeader;
+use reactor::file::File;
+
+use crate::config::LogConfig;
+use crate::index::{IndexedBatch, OffsetIndex, SegmentIndexes};
+
+/// One segment. Its bytes lie in its file, those appended last in memory.
+pub(crate) struct Segment {
+    pub(crate) base_offset: Offset,
+    /// Where the next batch goes; the base offset of the next segment, once there is one.
+    pub(crate) next_offset: Offset,
+    pub(crate) size_bytes: u32,
+    /// When it was made or opened, by the wall clock.
+    pub(crate) created: TimestampMs,
+    /// The largest timestamp of the first batch, by which the segment ages.
+    pub(crate) first_timestamp: Option<TimestampMs>,
+    pub(crate) indexes: Indexes,
+    /// Open while the segment is written or read.
+    pub(crate) file: Option<File>,
+}
+
+/// Where a segment's indexes are.
+pub(crate) enum Indexes {
+    /// Growing in memory; the files are written when the segment is rolled or the log closed.
+    Growing(SegmentIndexes),
+    /// In their files, and in memory while the segment is being read.
+    Written(Option<Rc<SegmentIndexes>>),
+}
+
+impl Segment {
+    /// An empty segment.
+    pub(crate) fn new(base_offset: Offset, created: TimestampMs) -> Self {
+        Segment {
+            base_offset,
+            next_offset: base_offset,
+            size_bytes: 0,
+            created,
+            first_timestamp: None,
+            indexes: Indexes::Growing(SegmentIndexes::new(base_offset)),
+            file: None,
+        }
+    }
+
+    /// The indexes, where they are in memory.
+    pub(crate) fn loaded_indexes(&self) -> Option<&SegmentIndexes> {
+        match &self.indexes {
+            Indexes::Growing(indexes) => Some(indexes),
+            Indexes::Written(indexes) => indexes.as_deref(),
+        }
+    }
+
+    /// Whether a batch belongs into the next segment. Source: Kafka's `LogSegment.shouldRoll`.
+    pub(crate) fn should_roll(&self, batch: &NextBatch, config: &LogConfig) -> bool {
+        if self.size_bytes == 0 {
+            return false;
+        }
+        let size_bytes = self.size_bytes as usize + batch.size_bytes;
+        size_bytes > config.segment_size_bytes as usize
+            || self.waited_ms(batch) > config.segment_ms.saturating_sub(config.segment_jitter_ms)
+            || self.loaded_indexes().is_some_and(|it| it.is_full(config.index_size_bytes_max))
+            || !OffsetIndex::can_hold(self.base_offset, batch.last_offset)
+    }
+
+    /// Age, by the records' times where they have any, else by the clock.
+    fn waited_ms(&self, batch: &NextBatch) -> u64 {
+        let waited = match self.first_timestamp {
+            Some(first) if first.0 >= 0 => batch.max_timestamp.0.saturating_sub(first.0),
+            Some(_) | None => batch.now.0.saturating_sub(self.created.0),
+        };
+        u64::try_from(waited).unwrap_or(0)
+    }
+
+    /// Counts in a batch that was put at the end of the segment, at `base_offset`.
+    pub(crate) fn push(&mut self, base_offset: Offset, header: &BatchHeader, interval_bytes: u32) {
+        let last_offset = base_offset + OffsetDelta(i64::from(header.last_offset_delta));
+        let batch = IndexedBatch {
+            last_offset,
+            max_timestamp: header.max_timestamp,
+            position: self.size_bytes,
+            size_bytes: header.size_bytes() as u32,
+        };
+        match &mut self.indexes {
+            Indexes::Growing(indexes) => indexes.append(batch, interval_bytes),
+            Indexes::Written(_) => panic!("append to the rolled segment {}", self.base_offset),
+        }
+        self.first_timestamp.get_or_insert(header.max_timestamp);
+        self.size_bytes += batch.size_bytes;
+        self.next_offset = last_offset.next();
+    }
+}
+
+/// What is known of a batch before it has its place.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NextBatch {
+    pub(crate) size_bytes: usize,
+    pub(crate) last_offset: Offset,
+    pub(crate) max_timestamp: TimestampMs,
+    pub(crate) now: TimestampMs,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rolls_by_size_time_and_offset() {
+        let config = LogConfig {
+            segment_size_bytes: 1000,
+            segment_ms: 60,
+            segment_jitter_ms: 10,
+            ..LogConfig::default()
+        };
+        let mut segment = Segment::new(Offset(10), TimestampMs(5000));
+        let batch = |size_bytes, last_offset, max_timestamp, now| NextBatch {
+            size_bytes,
+            last_offset: Offset(last_offset),
+            max_timestamp: TimestampMs(max_timestamp),
+            now: TimestampMs(now),
+        };
+        assert!(!segment.should_roll(&batch(2000, 12, 0, 9999), &config), "an empty one never");
+        segment.size_bytes = 600;
+        let far = 10 + i64::from(i32::MAX);
+        for (first_timestamp, batch, want) in [
+            (Some(1000), batch(400, 20, 1050, 0), false),
+            (Some(1000), batch(401, 20, 1050, 0), true),
+            (Some(1000), batch(1, 20, 1051, 0), true),
+            (Some(1000), batch(1, 20, 10, 9999), false), // an older record does not age it
+            (Some(-1), batch(1, 20, -1, 5050), false),
+            (Some(-1), batch(1, 20, -1, 5051), true),
+            (Some(1000), batch(1, far, 1000, 0), false),
+            (Some(1000), batch(1, far + 1, 1000, 0), true),
+        ] {
+            segment.first_timestamp = first_timestamp.map(TimestampMs);
+            assert_eq!(segment.should_roll(&batch, &config), want, "{first_timestamp:?} {batch:?}");
+        }
+    }
+}
