@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::DirectoryId;
+
 macro_rules! counter {
     ($(#[$doc:meta])* $name:ident($inner:ty)) => {
         $(#[$doc])*
@@ -41,6 +43,14 @@ counter! {
     LeaderEpoch(i32)
 }
 counter! {
+    /// Counts the incarnations of one broker: the offset of its registration in the metadata log.
+    BrokerEpoch(i64)
+}
+counter! {
+    /// Counts the changes of one partition's metadata; grows with each of them.
+    PartitionEpoch(i32)
+}
+counter! {
     /// Given out by the controller in blocks, to producers by InitProducerId.
     ProducerId(i64)
 }
@@ -53,10 +63,35 @@ counter! {
     Sequence(i32)
 }
 
+/// A voter or observer of the metadata quorum: a node and the log directory that it votes with, so
+/// that a node which lost its disk is not taken for the voter it was. Source: KIP-853.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ReplicaKey {
+    pub id: BrokerId,
+    /// `None` under `kraft.version` 0, where voters are known by their id alone.
+    pub directory_id: Option<DirectoryId>,
+}
+
+impl fmt::Display for ReplicaKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.directory_id {
+            Some(directory_id) => write!(f, "{}@{directory_id}", self.id),
+            None => self.id.fmt(f),
+        }
+    }
+}
+
 impl LeaderEpoch {
     #[must_use]
     pub fn next(self) -> Self {
         LeaderEpoch(self.0 + 1)
+    }
+}
+
+impl PartitionEpoch {
+    #[must_use]
+    pub fn next(self) -> Self {
+        PartitionEpoch(self.0 + 1)
     }
 }
 

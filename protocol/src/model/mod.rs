@@ -5,7 +5,10 @@ mod offset;
 mod time;
 mod uuid;
 
-pub use ids::{BrokerId, LeaderEpoch, PartitionId, ProducerEpoch, ProducerId, Sequence};
+pub use ids::{
+    BrokerEpoch, BrokerId, LeaderEpoch, PartitionEpoch, PartitionId, ProducerEpoch, ProducerId,
+    ReplicaKey, Sequence,
+};
 pub use offset::{Offset, OffsetDelta};
 pub use time::{MonotonicNs, TimestampMs};
 pub use uuid::{DirectoryId, ParseUuidError, TopicId, Uuid};
