@@ -1,0 +1,149 @@
+//! What happens to partitions when a broker comes or goes.
+
+use std::sync::Arc;
+
+use protocol::model::{BrokerEpoch, BrokerId, DirectoryId, PartitionId};
+use protocol::records::metadata::{BrokerRegistrationChangeRecord, MetadataRecord};
+
+use crate::metadata::{ConfigResource, ELR_VERSION, Partition, Topic};
+
+use super::View;
+use super::partition_change::Target;
+
+/// Who is no longer, or newly, to be counted on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Move {
+    /// The broker stops, but keeps what it has.
+    Leaves(BrokerId),
+    /// The broker came back without knowing that it had stopped: it may have lost its last writes.
+    LostWrites(BrokerId),
+    /// The broker may lead from now on.
+    Arrives(BrokerId),
+}
+
+/// The record that fences a broker, and those that move its partitions before.
+pub fn fence_broker(view: &View<'_>, broker: BrokerId) -> Vec<MetadataRecord> {
+    let Some(registration) = view.image.broker(broker) else { return Vec::new() };
+    if registration.fenced {
+        return Vec::new();
+    }
+    let mut records = move_partitions(view, Move::Leaves(broker));
+    records.push(fencing(broker, registration.epoch, 1));
+    records
+}
+
+/// The record that unfences a broker, and those that give it leaderless partitions.
+pub(super) fn unfence_broker(
+    view: &View<'_>,
+    broker: BrokerId,
+    epoch: BrokerEpoch,
+) -> Vec<MetadataRecord> {
+    let mut records = vec![fencing(broker, epoch, -1)];
+    records.extend(move_partitions(view, Move::Arrives(broker)));
+    records
+}
+
+fn fencing(broker: BrokerId, epoch: BrokerEpoch, fenced: i8) -> MetadataRecord {
+    MetadataRecord::BrokerRegistrationChange(BrokerRegistrationChangeRecord {
+        broker_id: broker.0,
+        broker_epoch: epoch.0,
+        fenced,
+        ..BrokerRegistrationChangeRecord::default()
+    })
+}
+
+/// The records of all partitions that `change` concerns.
+pub(super) fn move_partitions(view: &View<'_>, change: Move) -> Vec<MetadataRecord> {
+    let concerns = |partition: &Partition| match change {
+        Move::Leaves(broker) => partition.isr.contains(&broker),
+        Move::LostWrites(broker) => {
+            partition.isr.contains(&broker) || partition.eligible_leader_replicas.contains(&broker)
+        }
+        Move::Arrives(_) => partition.leader.is_none(),
+    };
+    move_those(view, change, concerns)
+}
+
+/// The records of the partitions that `broker` has in directories that went offline.
+pub(super) fn move_from_directories(
+    view: &View<'_>,
+    broker: BrokerId,
+    offline: &[DirectoryId],
+) -> Vec<MetadataRecord> {
+    move_those(view, Move::Leaves(broker), |partition| {
+        partition.isr.contains(&broker)
+            && partition.directory_of(broker).is_some_and(|directory| offline.contains(&directory))
+    })
+}
+
+fn move_those(
+    view: &View<'_>,
+    change: Move,
+    concerns: impl Fn(&Partition) -> bool,
+) -> Vec<MetadataRecord> {
+    let mut records = Vec::new();
+    for topic in view.image.topics().iter() {
+        let mut partitions = topic.partitions.iter().filter(|(_, p)| concerns(p)).peekable();
+        if partitions.peek().is_some() {
+            let rules = Rules::of(view, topic);
+            records.extend(
+                partitions.filter_map(|(&id, partition)| {
+                    rules.record(view, topic, id, partition, change)
+                }),
+            );
+        }
+    }
+    records
+}
+
+/// What a topic's configuration says of its elections.
+struct Rules {
+    min_isr: usize,
+    elr_enabled: bool,
+    unclean_election: bool,
+}
+
+impl Rules {
+    fn of(view: &View<'_>, topic: &Topic) -> Self {
+        let own = view.image.config(&ConfigResource::topic(&topic.name)).map(Arc::as_ref);
+        let min_isr = view.settings.number(view.image, own, "min.insync.replicas");
+        Rules {
+            min_isr: min_isr.and_then(|number| usize::try_from(number).ok()).unwrap_or(1),
+            elr_enabled: view.image.feature_level(ELR_VERSION) > 0,
+            unclean_election: view.settings.flag(view.image, own, "unclean.leader.election.enable"),
+        }
+    }
+
+    fn record(
+        &self,
+        view: &View<'_>,
+        topic: &Topic,
+        partition_id: PartitionId,
+        partition: &Partition,
+        change: Move,
+    ) -> Option<MetadataRecord> {
+        let (gone, arrived, unclean_shutdown) = match change {
+            Move::Leaves(broker) => (Some(broker), None, None),
+            Move::LostWrites(broker) => (Some(broker), None, Some(broker)),
+            Move::Arrives(broker) => (None, Some(broker), None),
+        };
+        let isr = partition.isr.iter().copied().filter(|&replica| Some(replica) != gone).collect();
+        let target = Target {
+            partition,
+            isr,
+            unclean_shutdown,
+            min_isr: self.min_isr,
+            elr_enabled: self.elr_enabled,
+            unclean_election: self.unclean_election,
+        };
+        let change = target.change(|replica| {
+            view.image.broker(replica).is_some_and(|broker| {
+                Some(replica) != gone
+                    && (Some(replica) == arrived || broker.is_active())
+                    && partition.directory_of(replica).is_none_or(|id| broker.has_directory(id))
+            })
+        });
+        (!change.is_empty())
+            .then(|| MetadataRecord::PartitionChange(change.to_record(topic.id, partition_id)))
+    }
+}

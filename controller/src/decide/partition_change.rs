@@ -1,0 +1,125 @@
+//! How one partition changes when its in-sync replicas do: the election of a leader and the eligible
+//! leader replicas. Sources: KIP-966, Kafka's `PartitionChangeBuilder`.
+
+use protocol::model::BrokerId;
+
+use crate::metadata::{LeaderRecoveryState, Partition, PartitionChange};
+
+/// What a partition should become.
+pub(super) struct Target<'a> {
+    pub partition: &'a Partition,
+    pub isr: Vec<BrokerId>,
+    /// Lost what it had not flushed, so that it cannot be an eligible leader replica.
+    pub unclean_shutdown: Option<BrokerId>,
+    pub min_isr: usize,
+    /// `eligible.leader.replicas.version` is 1.
+    pub elr_enabled: bool,
+    /// `unclean.leader.election.enable` of the topic.
+    pub unclean_election: bool,
+}
+
+struct Election {
+    leader: Option<BrokerId>,
+    unclean: bool,
+}
+
+impl Target<'_> {
+    /// The change to the target, with a new leader if the present one cannot stay.
+    pub fn change(mut self, is_acceptable: impl Fn(BrokerId) -> bool) -> PartitionChange {
+        let partition = self.partition;
+        let mut change = PartitionChange::default();
+        let mut elr = self.target_elr();
+        let election = self.elect(&elr, is_acceptable);
+        if election.leader != partition.leader {
+            change.leader = Some(election.leader);
+            match election.leader {
+                // An unclean leader starts over with what it has.
+                Some(leader) if election.unclean => {
+                    self.isr = vec![leader];
+                    elr.clear();
+                    if partition.leader_recovery_state == LeaderRecoveryState::Recovered {
+                        change.leader_recovery_state = Some(LeaderRecoveryState::Recovering);
+                    }
+                }
+                Some(leader) if !self.isr.contains(&leader) => {
+                    self.isr = vec![leader];
+                    elr.retain(|&replica| replica != leader);
+                }
+                Some(_) | None => {}
+            }
+        }
+        // Without eligible leader replicas, the last member of an ISR stays in it.
+        if self.isr != partition.isr && (self.elr_enabled || !self.isr.is_empty()) {
+            change.isr = Some(self.isr);
+        }
+        if elr != partition.eligible_leader_replicas {
+            change.eligible_leader_replicas = Some(elr);
+        }
+        change.last_known_elr =
+            self.elr_enabled.then(|| last_known_elr(partition, &change)).flatten();
+        change
+    }
+
+    /// Who is out of the ISR, but had everything when the ISR became smaller than its minimum.
+    fn target_elr(&self) -> Vec<BrokerId> {
+        let partition = self.partition;
+        if !self.elr_enabled || self.isr.len() >= self.min_isr.min(partition.replicas.len()) {
+            return Vec::new();
+        }
+        let mut elr = partition.eligible_leader_replicas.clone();
+        elr.extend(
+            partition
+                .isr
+                .iter()
+                .filter(|replica| !partition.eligible_leader_replicas.contains(replica)),
+        );
+        elr.retain(|replica| {
+            !self.isr.contains(replica) && self.unclean_shutdown != Some(*replica)
+        });
+        elr.sort_unstable();
+        elr
+    }
+
+    fn elect(&self, elr: &[BrokerId], is_acceptable: impl Fn(BrokerId) -> bool) -> Election {
+        let partition = self.partition;
+        let clean = |leader| Election { leader, unclean: false };
+        let is_valid = |replica: BrokerId| {
+            (self.isr.contains(&replica) || elr.contains(&replica)) && is_acceptable(replica)
+        };
+        if partition.leader.is_some_and(is_valid) {
+            return clean(partition.leader);
+        }
+        let valid = partition.replicas.iter().copied().find(|&replica| is_valid(replica));
+        if valid.is_some() {
+            return clean(valid);
+        }
+        let unclean = |leader| Election { leader: Some(leader), unclean: true };
+        // No one is known to have everything: the last leader has the most.
+        if let (true, true, true, &[last]) = (
+            self.elr_enabled,
+            elr.is_empty(),
+            self.isr.is_empty(),
+            partition.last_known_elr.as_slice(),
+        ) && is_acceptable(last)
+        {
+            return unclean(last);
+        }
+        if self.unclean_election
+            && let Some(replica) = partition.replicas.iter().copied().find(|&id| is_acceptable(id))
+        {
+            return unclean(replica);
+        }
+        clean(None)
+    }
+}
+
+/// The last leader is noted when a partition loses its whole ISR, and forgotten when it has a leader.
+fn last_known_elr(partition: &Partition, change: &PartitionChange) -> Option<Vec<BrokerId>> {
+    match (change.leader, &change.isr, partition.leader) {
+        (Some(Some(_)), _, _) => (!partition.last_known_elr.is_empty()).then(Vec::new),
+        (_, Some(isr), Some(leader)) if isr.is_empty() => {
+            (partition.last_known_elr != [leader]).then(|| vec![leader])
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,329 @@
+//! Configurations of a topic: their names, types, bounds and Kafka's defaults. Source: `LogConfig`.
+
+use std::collections::BTreeMap;
+
+/// What a configuration's value must be. Bounds are inclusive.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Kind {
+    Boolean,
+    Int {
+        min: i32,
+        max: i32,
+    },
+    /// An integer that may also be -1, outside of its bounds.
+    IntOrMinusOne {
+        min: i32,
+        max: i32,
+    },
+    Long {
+        min: i64,
+    },
+    Double {
+        min: f64,
+        max: f64,
+    },
+    OneOf(&'static [&'static str]),
+    /// A comma separated list of distinct words; empty is a valid list.
+    ListOf(&'static [&'static str]),
+    /// `*`, or a comma separated list of `partition:broker`; empty is a valid list.
+    ThrottledReplicas,
+}
+
+/// One configuration that a topic knows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TopicConfig {
+    pub name: &'static str,
+    pub kind: Kind,
+    pub default: &'static str,
+}
+
+/// Why a value is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidTopicConfig {
+    #[error("Unknown topic config name: {name}")]
+    UnknownName { name: String },
+    #[error("Null value not supported for topic config {name}")]
+    Null { name: String },
+    #[error("Invalid value {value} for configuration {name}: expected {expected}")]
+    Value { name: &'static str, value: String, expected: &'static str },
+    #[error(
+        "Invalid value {max} for configuration max.compaction.lag.ms: \
+         min.compaction.lag.ms is {min}, which is more"
+    )]
+    CompactionLag { min: i64, max: i64 },
+    #[error(
+        "Invalid value {local} for configuration {name}: it must not exceed {total} of the whole"
+    )]
+    LocalRetention { name: &'static str, local: i64, total: i64 },
+    #[error("Compacted topics cannot have remote storage")]
+    CompactedRemoteStorage,
+}
+
+const LONG_MAX: &str = "9223372036854775807";
+
+const fn config(name: &'static str, kind: Kind, default: &'static str) -> TopicConfig {
+    TopicConfig { name, kind, default }
+}
+
+const fn int(min: i32) -> Kind {
+    Kind::Int { min, max: i32::MAX }
+}
+
+const fn long(min: i64) -> Kind {
+    Kind::Long { min }
+}
+
+/// All of them, by name.
+pub const TOPIC_CONFIGS: [TopicConfig; 33] = [
+    config("cleanup.policy", Kind::ListOf(&["compact", "delete"]), "delete"),
+    config("compression.gzip.level", Kind::IntOrMinusOne { min: 1, max: 9 }, "-1"),
+    config("compression.lz4.level", Kind::Int { min: 1, max: 17 }, "9"),
+    config(
+        "compression.type",
+        Kind::OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]),
+        "producer",
+    ),
+    config("compression.zstd.level", Kind::Int { min: -131_072, max: 22 }, "3"),
+    config("delete.retention.ms", long(0), "86400000"),
+    config("file.delete.delay.ms", long(0), "60000"),
+    config("flush.messages", long(1), LONG_MAX),
+    config("flush.ms", long(0), LONG_MAX),
+    config("follower.replication.throttled.replicas", Kind::ThrottledReplicas, ""),
+    config("index.interval.bytes", int(0), "4096"),
+    config("leader.replication.throttled.replicas", Kind::ThrottledReplicas, ""),
+    config("local.retention.bytes", long(-2), "-2"),
+    config("local.retention.ms", long(-2), "-2"),
+    config("max.compaction.lag.ms", long(1), LONG_MAX),
+    config("max.message.bytes", int(0), "1048588"),
+    config("message.timestamp.after.max.ms", long(0), "3600000"),
+    config("message.timestamp.before.max.ms", long(0), LONG_MAX),
+    config("message.timestamp.type", Kind::OneOf(&["CreateTime", "LogAppendTime"]), "CreateTime"),
+    config("min.cleanable.dirty.ratio", Kind::Double { min: 0.0, max: 1.0 }, "0.5"),
+    config("min.compaction.lag.ms", long(0), "0"),
+    config("min.insync.replicas", int(1), "1"),
+    config("preallocate", Kind::Boolean, "false"),
+    config("remote.log.copy.disable", Kind::Boolean, "false"),
+    config("remote.log.delete.on.disable", Kind::Boolean, "false"),
+    config("remote.storage.enable", Kind::Boolean, "false"),
+    config("retention.bytes", long(i64::MIN), "-1"),
+    config("retention.ms", long(-1), "604800000"),
+    config("segment.bytes", int(1_048_576), "1073741824"),
+    config("segment.index.bytes", int(4), "10485760"),
+    config("segment.jitter.ms", long(0), "0"),
+    config("segment.ms", long(1), "604800000"),
+    config("unclean.leader.election.enable", Kind::Boolean, "false"),
+];
+
+/// The configuration called `name`.
+pub fn find(name: &str) -> Option<&'static TopicConfig> {
+    TOPIC_CONFIGS.iter().find(|config| config.name == name)
+}
+
+/// The broker's name of a topic configuration, under which its dynamic default is set.
+pub fn broker_name(name: &'static str) -> &'static str {
+    BROKER_NAMES
+        .iter()
+        .find(|(topic_name, _)| *topic_name == name)
+        .map_or(name, |&(_, broker_name)| broker_name)
+}
+
+/// Topic configurations whose name on the broker is another one. Source: `ServerTopicConfigSynonyms`.
+const BROKER_NAMES: [(&str, &str); 22] = [
+    ("cleanup.policy", "log.cleanup.policy"),
+    ("delete.retention.ms", "log.cleaner.delete.retention.ms"),
+    ("file.delete.delay.ms", "log.segment.delete.delay.ms"),
+    ("flush.messages", "log.flush.interval.messages"),
+    ("flush.ms", "log.flush.interval.ms"),
+    ("index.interval.bytes", "log.index.interval.bytes"),
+    ("local.retention.bytes", "log.local.retention.bytes"),
+    ("local.retention.ms", "log.local.retention.ms"),
+    ("max.compaction.lag.ms", "log.cleaner.max.compaction.lag.ms"),
+    ("max.message.bytes", "message.max.bytes"),
+    ("message.timestamp.after.max.ms", "log.message.timestamp.after.max.ms"),
+    ("message.timestamp.before.max.ms", "log.message.timestamp.before.max.ms"),
+    ("message.timestamp.type", "log.message.timestamp.type"),
+    ("min.cleanable.dirty.ratio", "log.cleaner.min.cleanable.ratio"),
+    ("min.compaction.lag.ms", "log.cleaner.min.compaction.lag.ms"),
+    ("preallocate", "log.preallocate"),
+    ("retention.bytes", "log.retention.bytes"),
+    ("retention.ms", "log.retention.ms"),
+    ("segment.bytes", "log.segment.bytes"),
+    ("segment.index.bytes", "log.index.size.max.bytes"),
+    ("segment.jitter.ms", "log.roll.jitter.ms"),
+    ("segment.ms", "log.roll.ms"),
+];
+
+impl TopicConfig {
+    /// Whether `value` is of this configuration's type and within its bounds.
+    pub fn check(&self, value: &str) -> Result<(), InvalidTopicConfig> {
+        let value = value.trim();
+        match self.kind.expects(value) {
+            None => Ok(()),
+            Some(expected) => Err(InvalidTopicConfig::Value {
+                name: self.name,
+                value: value.to_owned(),
+                expected,
+            }),
+        }
+    }
+}
+
+impl Kind {
+    /// What a value should have been; `None` when it is.
+    fn expects(self, value: &str) -> Option<&'static str> {
+        let (fits, expected) = match self {
+            Kind::Boolean => (
+                value.eq_ignore_ascii_case("true") || value.eq_ignore_ascii_case("false"),
+                "true or false",
+            ),
+            Kind::Int { min, max } => (
+                value.parse::<i32>().is_ok_and(|number| (min..=max).contains(&number)),
+                "a number of type INT within its bounds",
+            ),
+            Kind::IntOrMinusOne { min, max } => (
+                value
+                    .parse::<i32>()
+                    .is_ok_and(|number| number == -1 || (min..=max).contains(&number)),
+                "-1 or a number of type INT within its bounds",
+            ),
+            Kind::Long { min } => (
+                value.parse::<i64>().is_ok_and(|number| number >= min),
+                "a number of type LONG within its bounds",
+            ),
+            Kind::Double { min, max } => (
+                value.parse::<f64>().is_ok_and(|number| (min..=max).contains(&number)),
+                "a number of type DOUBLE within its bounds",
+            ),
+            Kind::OneOf(words) => (words.contains(&value), "one of its words"),
+            Kind::ListOf(words) => (is_list_of(words, value), "a list of its words, each once"),
+            Kind::ThrottledReplicas => {
+                (is_throttled_replicas(value), "* or a list of partition:broker")
+            }
+        };
+        (!fits).then_some(expected)
+    }
+}
+
+fn items(value: &str) -> impl Iterator<Item = &str> {
+    value.split(',').map(str::trim).filter(|_| !value.is_empty())
+}
+
+fn is_list_of(words: &[&str], value: &str) -> bool {
+    items(value).all(|item| {
+        words.contains(&item) && items(value).filter(|other| *other == item).count() == 1
+    })
+}
+
+fn is_throttled_replicas(value: &str) -> bool {
+    value == "*"
+        || items(value).all(|item| {
+            item.split_once(':').is_some_and(|(partition, broker)| {
+                partition.parse::<u32>().is_ok() && broker.parse::<u32>().is_ok()
+            })
+        })
+}
+
+/// Checks all configurations of a topic together: `overrides` are what it sets, `default_of` gives
+/// what it inherits for a name it does not set.
+pub fn check_all<'a>(
+    overrides: &'a BTreeMap<String, String>,
+    default_of: impl Fn(&'static TopicConfig) -> &'a str,
+) -> Result<(), InvalidTopicConfig> {
+    for (name, value) in overrides {
+        let config =
+            find(name).ok_or_else(|| InvalidTopicConfig::UnknownName { name: name.clone() })?;
+        config.check(value)?;
+    }
+    let value_of = |name: &str| -> &'a str {
+        match (overrides.get(name), find(name)) {
+            (Some(value), _) => value.trim(),
+            (None, Some(config)) => default_of(config),
+            (None, None) => "",
+        }
+    };
+    let number_of = |name: &str| value_of(name).parse::<i64>().unwrap_or_default();
+
+    let (min, max) = (number_of("min.compaction.lag.ms"), number_of("max.compaction.lag.ms"));
+    if min > max {
+        return Err(InvalidTopicConfig::CompactionLag { min, max });
+    }
+    if value_of("remote.storage.enable").eq_ignore_ascii_case("true") {
+        if items(value_of("cleanup.policy")).any(|policy| policy == "compact") {
+            return Err(InvalidTopicConfig::CompactedRemoteStorage);
+        }
+        for (name, total) in
+            [("local.retention.ms", "retention.ms"), ("local.retention.bytes", "retention.bytes")]
+        {
+            // -2: as long as the whole; a whole of -1 has no limit.
+            let (local, total) = (number_of(name), number_of(total));
+            if local != -2 && total != -1 && (local == -1 || local > total) {
+                return Err(InvalidTopicConfig::LocalRetention { name, local, total });
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_sorted_and_its_defaults_are_valid() {
+        assert!(TOPIC_CONFIGS.is_sorted_by(|a, b| a.name < b.name));
+        for config in TOPIC_CONFIGS {
+            assert_eq!(config.check(config.default), Ok(()), "{}", config.name);
+        }
+    }
+
+    #[test]
+    fn values_are_checked_as_kafka_does() {
+        for (name, value, valid) in [
+            ("cleanup.policy", "compact,delete", true),
+            ("cleanup.policy", "", true), // since Kafka 4.2: keep forever
+            ("cleanup.policy", "compact,compact", false),
+            ("cleanup.policy", "shred", false),
+            ("compression.gzip.level", "-1", true),
+            ("compression.gzip.level", "0", false),
+            ("compression.type", "none", false), // a topic says `uncompressed`
+            ("compression.type", "zstd", true),
+            ("min.cleanable.dirty.ratio", "1.01", false),
+            ("min.cleanable.dirty.ratio", "0.01", true),
+            ("min.insync.replicas", "0", false),
+            ("preallocate", "TRUE", true),
+            ("preallocate", "yes", false),
+            ("retention.ms", "-1", true),
+            ("retention.ms", "-2", false),
+            ("retention.ms", " 12 ", true),
+            ("retention.ms", "12 h", false),
+            ("segment.bytes", "1048575", false),
+            ("leader.replication.throttled.replicas", "*", true),
+            ("leader.replication.throttled.replicas", "0:1,1:2", true),
+            ("leader.replication.throttled.replicas", "0-1", false),
+            ("retention.minutes", "1", false),
+        ] {
+            let overrides = BTreeMap::from([(name.to_owned(), value.to_owned())]);
+            let checked = check_all(&overrides, |config| config.default);
+            assert_eq!(checked.is_ok(), valid, "{name}={value}: {checked:?}");
+        }
+    }
+
+    #[test]
+    fn values_are_checked_against_each_other() {
+        for (overrides, valid) in [
+            (&[("min.compaction.lag.ms", "10"), ("max.compaction.lag.ms", "9")][..], false),
+            (&[("min.compaction.lag.ms", "9"), ("max.compaction.lag.ms", "9")], true),
+            (&[("remote.storage.enable", "true"), ("cleanup.policy", "compact")], false),
+            (&[("remote.storage.enable", "true"), ("local.retention.ms", "604800001")], false),
+            (&[("remote.storage.enable", "true"), ("local.retention.ms", "1")], true),
+            (&[("local.retention.ms", "604800001")], true),
+        ] {
+            let overrides: BTreeMap<_, _> = overrides
+                .iter()
+                .map(|&(name, value)| (name.to_owned(), value.to_owned()))
+                .collect();
+            let checked = check_all(&overrides, |config| config.default);
+            assert_eq!(checked.is_ok(), valid, "{overrides:?}: {checked:?}");
+        }
+    }
+}

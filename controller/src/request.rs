@@ -1,0 +1,105 @@
+//! What the controller can be asked, and its answers: Kafka's messages, one variant for each API.
+
+use protocol::error_code::ErrorCode;
+use protocol::messages::create_partitions::CreatePartitionsTopicResult;
+use protocol::messages::create_topics::CreatableTopicResult;
+use protocol::messages::delete_topics::{DeletableTopicResult, DeleteTopicState};
+use protocol::messages::{
+    AllocateProducerIdsRequest, AllocateProducerIdsResponse, BrokerHeartbeatRequest,
+    BrokerHeartbeatResponse, BrokerRegistrationRequest, BrokerRegistrationResponse,
+    CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest, CreateTopicsResponse,
+    DeleteTopicsRequest, DeleteTopicsResponse,
+};
+use protocol::model::TopicId;
+
+/// A request to the active controller. Who may ask was checked before.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Request {
+    CreateTopics(CreateTopicsRequest),
+    /// What a request means depends on its version.
+    DeleteTopics {
+        version: i16,
+        request: DeleteTopicsRequest,
+    },
+    CreatePartitions(CreatePartitionsRequest),
+    BrokerRegistration(BrokerRegistrationRequest),
+    BrokerHeartbeat(BrokerHeartbeatRequest),
+    AllocateProducerIds(AllocateProducerIdsRequest),
+}
+
+/// The answer to the [`Request`] of the same name.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Response {
+    CreateTopics(CreateTopicsResponse),
+    DeleteTopics(DeleteTopicsResponse),
+    CreatePartitions(CreatePartitionsResponse),
+    BrokerRegistration(BrokerRegistrationResponse),
+    BrokerHeartbeat(BrokerHeartbeatResponse),
+    AllocateProducerIds(AllocateProducerIdsResponse),
+}
+
+impl Request {
+    /// The answer when all of the request fails with `error`.
+    pub fn refuse(&self, error: ErrorCode) -> Response {
+        let error_code = error.into();
+        match self {
+            Request::CreateTopics(request) => {
+                let topics = request.topics.iter().map(|topic| CreatableTopicResult {
+                    name: topic.name.clone(),
+                    error_code,
+                    ..CreatableTopicResult::default()
+                });
+                Response::CreateTopics(CreateTopicsResponse {
+                    topics: topics.collect(),
+                    ..CreateTopicsResponse::default()
+                })
+            }
+            Request::DeleteTopics { request, .. } => refuse_deletion(request, error_code),
+            Request::CreatePartitions(request) => {
+                let results = request.topics.iter().map(|topic| CreatePartitionsTopicResult {
+                    name: topic.name.clone(),
+                    error_code,
+                    ..CreatePartitionsTopicResult::default()
+                });
+                Response::CreatePartitions(CreatePartitionsResponse {
+                    results: results.collect(),
+                    ..CreatePartitionsResponse::default()
+                })
+            }
+            Request::BrokerRegistration(_) => {
+                Response::BrokerRegistration(BrokerRegistrationResponse {
+                    error_code,
+                    ..BrokerRegistrationResponse::default()
+                })
+            }
+            Request::BrokerHeartbeat(_) => Response::BrokerHeartbeat(BrokerHeartbeatResponse {
+                error_code,
+                ..BrokerHeartbeatResponse::default()
+            }),
+            Request::AllocateProducerIds(_) => {
+                Response::AllocateProducerIds(AllocateProducerIdsResponse {
+                    error_code,
+                    ..AllocateProducerIdsResponse::default()
+                })
+            }
+        }
+    }
+}
+
+/// Topics are in one of two fields, by the request's version.
+fn refuse_deletion(request: &DeleteTopicsRequest, error_code: i16) -> Response {
+    let named = request
+        .topic_names
+        .iter()
+        .map(|name| DeleteTopicState { name: Some(name.clone()), topic_id: TopicId::ZERO });
+    let responses = request.topics.iter().cloned().chain(named).map(|topic| DeletableTopicResult {
+        name: topic.name,
+        topic_id: topic.topic_id,
+        error_code,
+        error_message: None,
+    });
+    Response::DeleteTopics(DeleteTopicsResponse {
+        responses: responses.collect(),
+        ..DeleteTopicsResponse::default()
+    })
+}

@@ -1,0 +1,137 @@
+//! Snapshots of the metadata log: `%020d-%010d.checkpoint`, and `bootstrap.checkpoint`, which is one
+//! too. A header record, the records, a footer record; offsets count from 0 within the file.
+//! Source: KIP-630.
+
+use bytes::Bytes;
+use protocol::model::{LeaderEpoch, Offset, TimestampMs};
+use protocol::record_batch::{BatchError, Batches};
+use protocol::records::metadata::MetadataRecord;
+
+use crate::metadata::{BatchContent, MetadataBatchError, decode_batch, encode_batch};
+use crate::raft::{ControlRecord, KraftVersion, VoterSet, VoterSetError, encode_control_batch};
+
+/// Records in one batch of a snapshot, well below Kafka's 8 MiB for any record that we write.
+const BATCH_RECORDS_MAX: usize = 1_000;
+
+/// Which prefix of the log a snapshot stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SnapshotId {
+    /// All records below are in it.
+    pub end_offset: Offset,
+    /// Leader epoch of the last of them.
+    pub leader_epoch: LeaderEpoch,
+}
+
+/// What a snapshot holds.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Snapshot {
+    pub last_contained_log_timestamp: TimestampMs,
+    /// `None` in snapshots of a static quorum and in `bootstrap.checkpoint`.
+    pub voters: Option<(KraftVersion, VoterSet)>,
+    pub records: Vec<MetadataRecord>,
+}
+
+/// Why bytes are no snapshot.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    #[error("the snapshot holds what is no batch")]
+    Batch(#[from] BatchError),
+    #[error("the snapshot holds a batch that cannot be read")]
+    Records(#[from] MetadataBatchError),
+    #[error("the snapshot does not begin with its header record")]
+    NoHeader,
+    #[error("the snapshot is cut off: it has no footer record")]
+    NoFooter,
+    #[error("the snapshot's voters are none")]
+    Voters(#[from] VoterSetError),
+    #[error("the snapshot has kraft.version {level}, which this release does not support")]
+    KraftVersion { level: i16 },
+}
+
+impl SnapshotId {
+    /// `00000000000000000123-0000000004.checkpoint`
+    pub fn file_name(self) -> String {
+        format!("{:020}-{:010}.checkpoint", self.end_offset.0, self.leader_epoch.0)
+    }
+
+    /// From a file's name; `None` when it is not the name of a finished snapshot.
+    pub fn from_file_name(name: &str) -> Option<Self> {
+        let (end_offset, leader_epoch) = name.strip_suffix(".checkpoint")?.split_once('-')?;
+        let digits = |text: &str, width| {
+            text.len() == width && text.bytes().all(|byte| byte.is_ascii_digit())
+        };
+        if !digits(end_offset, 20) || !digits(leader_epoch, 10) {
+            return None;
+        }
+        Some(SnapshotId {
+            end_offset: Offset(end_offset.parse().ok()?),
+            leader_epoch: LeaderEpoch(leader_epoch.parse().ok()?),
+        })
+    }
+}
+
+impl Snapshot {
+    /// The file's bytes, written at `now` by the leader epoch that the snapshot ends in.
+    pub fn encode(&self, leader_epoch: LeaderEpoch, now: TimestampMs) -> Bytes {
+        let mut header = vec![ControlRecord::snapshot_header(self.last_contained_log_timestamp)];
+        if let Some((kraft_version, voters)) = &self.voters {
+            header.push(ControlRecord::kraft_version(*kraft_version));
+            header.push(ControlRecord::KraftVoters(voters.to_record()));
+        }
+        let mut bytes = Vec::new();
+        let mut offset = Offset::ZERO;
+        let mut push = |batch: Bytes, count: usize| {
+            bytes.extend_from_slice(&batch);
+            offset.0 += count as i64;
+            offset
+        };
+        let mut next =
+            push(encode_control_batch(Offset::ZERO, leader_epoch, now, &header), header.len());
+        for records in self.records.chunks(BATCH_RECORDS_MAX) {
+            next = push(encode_batch(next, leader_epoch, now, records), records.len());
+        }
+        push(encode_control_batch(next, leader_epoch, now, &[ControlRecord::snapshot_footer()]), 1);
+        bytes.into()
+    }
+
+    pub fn decode(bytes: Bytes) -> Result<Self, SnapshotError> {
+        let mut snapshot = Snapshot::default();
+        let (mut has_header, mut has_footer) = (false, false);
+        let mut kraft_version = KraftVersion::Static;
+        let mut batches = Batches::new(bytes);
+        for batch in &mut batches {
+            match decode_batch(&batch?)?.content {
+                BatchContent::Metadata(records) => {
+                    snapshot.records.extend(records.into_iter().map(|(_, record)| record));
+                }
+                BatchContent::Control(records) => {
+                    for (_, record) in records {
+                        match record {
+                            ControlRecord::SnapshotHeader(header) => {
+                                has_header = true;
+                                snapshot.last_contained_log_timestamp =
+                                    TimestampMs(header.last_contained_log_timestamp);
+                            }
+                            ControlRecord::SnapshotFooter(_) => has_footer = true,
+                            ControlRecord::KraftVersion(version) => {
+                                kraft_version = KraftVersion::from_level(version.kraft_version)
+                                    .ok_or(SnapshotError::KraftVersion {
+                                        level: version.kraft_version,
+                                    })?;
+                            }
+                            ControlRecord::KraftVoters(voters) => {
+                                let voters = VoterSet::from_record(&voters)?;
+                                snapshot.voters = Some((kraft_version, voters));
+                            }
+                            ControlRecord::LeaderChange(_) => {}
+                        }
+                    }
+                }
+            }
+            if !has_header {
+                return Err(SnapshotError::NoHeader);
+            }
+        }
+        if has_footer { Ok(snapshot) } else { Err(SnapshotError::NoFooter) }
+    }
+}
