@@ -13,6 +13,7 @@ use super::world::World;
 use crate::buffer::{ALIGNMENT, AlignedBuffer};
 use crate::directory::Entry;
 use crate::file::Open;
+use crate::sync::oneshot;
 
 /// The largest file that [`read`] takes.
 const READ_BYTES_MAX: u64 = 16 << 20;
@@ -27,8 +28,27 @@ async fn on_names<T: 'static>(
     disk.submit(core, move |disk, world| run(disk, world, &names)).await
 }
 
-/// Each parent is flushed before the next directory is made in it.
+/// Runs `steps` to their end even where the caller is dropped, as the real reactor does.
+async fn unstoppable<T: 'static>(
+    core: &Rc<SimCore>,
+    steps: impl Future<Output = io::Result<T>> + 'static,
+) -> io::Result<T> {
+    let (sender, receiver) = oneshot();
+    let running = core.spawn(async move {
+        // Nobody may wait for the result any more.
+        let _ = sender.send(steps.await);
+    });
+    running.detach();
+    receiver.await.unwrap_or_else(|_| Err(io::ErrorKind::Interrupted.into()))
+}
+
 pub(crate) async fn create_all(core: &Rc<SimCore>, path: &Path) -> io::Result<()> {
+    let (owned_core, path) = (core.clone(), path.to_owned());
+    unstoppable(core, async move { create_ancestors(&owned_core, &path).await }).await
+}
+
+/// Each parent is flushed before the next directory is made in it.
+async fn create_ancestors(core: &Rc<SimCore>, path: &Path) -> io::Result<()> {
     let (_, names) = core.node.disks.resolve(path)?;
     let mut ancestors: Vec<PathBuf> =
         path.ancestors().take(names.len()).map(Path::to_owned).collect();
@@ -61,8 +81,13 @@ pub(crate) async fn remove_file(core: &Rc<SimCore>, path: &Path) -> io::Result<(
     on_names(core, path, Disk::remove_file).await
 }
 
+pub(crate) async fn remove_all(core: &Rc<SimCore>, path: &Path) -> io::Result<()> {
+    let (owned_core, path) = (core.clone(), path.to_owned());
+    unstoppable(core, async move { remove_tree(&owned_core, &path).await }).await
+}
+
 /// One name after the other, so that a crash may leave a part.
-pub(crate) fn remove_all<'a>(
+fn remove_tree<'a>(
     core: &'a Rc<SimCore>,
     path: &'a Path,
 ) -> Pin<Box<dyn Future<Output = io::Result<()>> + 'a>> {
@@ -70,7 +95,7 @@ pub(crate) fn remove_all<'a>(
         for entry in list(core, path).await? {
             let child = path.join(&entry.name);
             match entry.is_directory {
-                true => remove_all(core, &child).await?,
+                true => remove_tree(core, &child).await?,
                 false => remove_file(core, &child).await?,
             }
         }
@@ -100,18 +125,33 @@ pub(crate) async fn write_atomic(
     contents: &[u8],
 ) -> io::Result<()> {
     let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-    let mut temporary_name = name.to_owned();
-    temporary_name.push(".tmp");
-    let temporary = path.with_file_name(temporary_name);
-    let file = File::open(core, &temporary, Open::OrCreate).await?;
+    let mut beside_name = name.to_owned();
+    beside_name.push(".tmp");
+    let (path, beside) = (path.to_owned(), path.with_file_name(beside_name));
+    let (core, contents) = (core.clone(), contents.to_vec());
+    unstoppable(&core.clone(), async move {
+        let mut written = write_flushed(&core, &beside, &contents).await;
+        if written.is_ok() {
+            written = rename(&core, &beside, &path).await;
+        }
+        if written.is_err() {
+            // Best effort: the error that is reported is the first one.
+            let _ = remove_file(&core, &beside).await;
+        }
+        written?;
+        sync(&core, path.parent().unwrap_or(Path::new("/"))).await
+    })
+    .await
+}
+
+async fn write_flushed(core: &Rc<SimCore>, path: &Path, contents: &[u8]) -> io::Result<()> {
+    let file = File::open(core, path, Open::OrCreate).await?;
     file.truncate(0).await?;
     let mut padded = AlignedBuffer::zeroed(contents.len().next_multiple_of(ALIGNMENT));
     padded[..contents.len()].copy_from_slice(contents);
     file.write_at(padded.into_bytes(), 0).await?;
     file.truncate(contents.len() as u64).await?;
-    file.flush().await?;
-    rename(core, &temporary, path).await?;
-    sync(core, path.parent().unwrap_or(Path::new("/"))).await
+    file.flush().await
 }
 
 pub(crate) async fn free_bytes(core: &Rc<SimCore>, path: &Path) -> io::Result<u64> {

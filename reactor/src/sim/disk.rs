@@ -61,9 +61,10 @@ impl Disks {
         self.mounts.borrow().values().cloned().collect()
     }
 
-    /// The disk that `path` lies on, and its names from the mount point on. Errors: `InvalidInput` for
-    /// a path that is not absolute and plain.
+    /// The disk that `path` lies on, and its names from the mount point on. A relative path starts at
+    /// the root. Errors: `InvalidInput` for a path with `..` or one that is not UTF-8.
     pub(super) fn resolve(&self, path: &Path) -> io::Result<(Rc<Disk>, Vec<String>)> {
+        let path = Path::new("/").join(path);
         let mounts = self.mounts.borrow();
         let (mount, disk) = mounts
             .iter()
@@ -71,7 +72,8 @@ impl Disks {
             .max_by_key(|(mount, _)| mount.components().count())
             .ok_or(io::ErrorKind::InvalidInput)?;
         let below = path.strip_prefix(mount).map_err(|_| io::ErrorKind::InvalidInput)?;
-        let names: io::Result<Vec<_>> = below.components().map(plain_name).collect();
+        let names = below.components().filter(|component| *component != Component::CurDir);
+        let names: io::Result<Vec<_>> = names.map(plain_name).collect();
         Ok((disk.clone(), names?))
     }
 }
@@ -98,8 +100,10 @@ pub(super) struct Disk {
     locks: RefCell<BTreeMap<Vec<String>, Weak<Life>>>,
 }
 
+type Effect = dyn FnOnce(&Disk, &World);
+
 struct Operation {
-    run: Box<dyn FnOnce(&Disk, &World)>,
+    run: Box<Effect>,
     /// The file and bytes that a write covers.
     writes: Option<(u64, Range<u64>)>,
 }
@@ -486,3 +490,6 @@ fn latency(world: &World) -> std::time::Duration {
         random.span(&knobs.disk_latency)
     }
 }
+
+#[cfg(test)]
+mod tests;

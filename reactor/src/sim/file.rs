@@ -42,6 +42,9 @@ impl File {
         mut buffer: AlignedBuffer,
         position: u64,
     ) -> (AlignedBuffer, io::Result<usize>) {
+        if buffer.is_empty() {
+            return (buffer, Ok(0));
+        }
         let inode = self.inode.clone();
         let read = self.disk.submit(&self.core, move |disk, world| {
             let result = disk.read(world, &inode, position, &mut buffer);
@@ -51,6 +54,9 @@ impl File {
     }
 
     pub(crate) async fn write_at(&self, data: Bytes, position: u64) -> io::Result<()> {
+        if data.is_empty() {
+            return Ok(());
+        }
         let end = position + data.len() as u64;
         let size = self.size.clone();
         let written = move || size.set(size.get().max(end));
@@ -78,6 +84,9 @@ impl File {
     }
 
     pub(crate) async fn allocate(&self, range: Range<u64>) -> io::Result<()> {
+        if range.is_empty() {
+            return Ok(());
+        }
         let (inode, size) = (self.inode.clone(), self.size.clone());
         let allocated = self.disk.submit(&self.core, move |disk, world| {
             disk.allocate(world, &inode, &range)?;

@@ -32,7 +32,7 @@ pub enum Crash {
 /// A simulated world. Everything in it happens on the thread that calls [`Simulation::run_for`] and the
 /// like, in an order and at times that follow from the seed alone.
 pub struct Simulation {
-    world: Rc<World>,
+    pub(super) world: Rc<World>,
 }
 
 /// A future that runs on a node beside its process; see [`Simulation::spawn_client`].
@@ -301,7 +301,8 @@ impl Simulation {
         self.world.count_fault("connections_broken");
     }
 
-    /// Mounts an empty disk of its own at `path` of `node`, to be given faults of its own.
+    /// Mounts an empty disk at `path` of `node`, which then has faults of its own. It replaces a disk
+    /// that is there, also the one at `/`: that is how a node loses its disk.
     pub fn add_disk(&self, node: NodeId, path: &Path) {
         self.world.node(node).disks.mount(path);
     }

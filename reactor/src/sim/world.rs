@@ -200,8 +200,10 @@ pub(super) struct TimerKey(Instant, u64);
 
 pub(super) enum Alarm {
     Wake(Waker),
-    Run(Box<dyn FnOnce(&Rc<World>)>),
+    Run(Box<Action>),
 }
+
+type Action = dyn FnOnce(&Rc<World>);
 
 #[derive(Default)]
 pub(super) struct Timers {
