@@ -1,10 +1,11 @@
 //! What a parked core waits for, and what another core rings it with, in either world.
 
 use crate::environment::{Environment, current};
-use crate::real;
+use crate::{real, sim};
 
 pub(super) enum Bell {
     Real(real::bell::Bell),
+    Sim(sim::bell::Bell),
     #[cfg(test)]
     Plain(super::tests::PlainBell),
 }
@@ -14,7 +15,7 @@ impl Bell {
     pub(super) fn of_this_core() -> Self {
         match current() {
             Environment::Real(core) => Bell::Real(real::bell::Bell::new(&core)),
-            Environment::Sim(_) => panic!("simulated cores have no bells yet"),
+            Environment::Sim(core) => Bell::Sim(sim::bell::Bell::new(&core)),
         }
     }
 
@@ -22,6 +23,7 @@ impl Bell {
     pub(super) async fn wait(&self) {
         match self {
             Bell::Real(bell) => bell.wait().await,
+            Bell::Sim(bell) => bell.wait().await,
             #[cfg(test)]
             Bell::Plain(bell) => bell.wait().await,
         }
@@ -30,6 +32,7 @@ impl Bell {
     pub(super) fn ringer(&self) -> Ringer {
         match self {
             Bell::Real(bell) => Ringer::Real(bell.ringer()),
+            Bell::Sim(bell) => Ringer::Sim(bell.ringer()),
             #[cfg(test)]
             Bell::Plain(bell) => Ringer::Plain(bell.clone()),
         }
@@ -38,6 +41,7 @@ impl Bell {
 
 pub(super) enum Ringer {
     Real(real::bell::BellRinger),
+    Sim(sim::bell::BellRinger),
     #[cfg(test)]
     Plain(super::tests::PlainBell),
 }
@@ -46,6 +50,7 @@ impl Ringer {
     pub(super) fn ring(&self) {
         match self {
             Ringer::Real(ringer) => ringer.ring(),
+            Ringer::Sim(ringer) => ringer.ring(),
             #[cfg(test)]
             Ringer::Plain(bell) => bell.ring(),
         }

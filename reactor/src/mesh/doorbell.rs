@@ -91,6 +91,10 @@ impl Doorbell {
             self.word.store(PARKED, Ordering::Release);
             return true;
         }
-        self.word.compare_exchange(0, PARKED, Ordering::AcqRel, Ordering::Acquire).is_ok()
+        match self.word.compare_exchange(0, PARKED, Ordering::AcqRel, Ordering::Acquire) {
+            // A bell that rang for nothing has left the core parked.
+            Ok(_) | Err(PARKED) => true,
+            Err(_signalled) => false,
+        }
     }
 }

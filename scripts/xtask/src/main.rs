@@ -2,6 +2,7 @@
 
 mod ci;
 mod codegen;
+mod loom;
 mod tidy;
 
 use std::process::ExitCode;
@@ -11,6 +12,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   ci [SUITE...]   run the suites (all of them by default) and count what passed
   setup [NAME...] fetch what the client suites need into the target folder
   codegen         print Kafka's message schemas as Rust (--check, --jars DIR)
+  loom            check the mesh's hand-shake under every schedule
   tidy            check the tree's structure and list its large files";
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -23,6 +25,7 @@ fn main() -> anyhow::Result<ExitCode> {
         "ci" => ci::run(rest),
         "setup" => ci::setup(rest),
         "codegen" => codegen::run(rest),
+        "loom" => loom::run().map(|()| ExitCode::SUCCESS),
         "tidy" => tidy::run(),
         unknown => {
             eprintln!("cargo xtask: no command `{unknown}`\n{USAGE}");
