@@ -5,5 +5,5 @@ mod outcome;
 mod setup;
 mod suites;
 
-pub use setup::run as setup;
+pub use setup::{kafka_jars, root, run as setup, target};
 pub use suites::run;

@@ -180,7 +180,7 @@ impl Emitter<'_> {
         };
         let body = format!("{declaration}{body}");
         let coder = if has_word(&body, "d") || has_word(&body, "e") { "" } else { "_" };
-        let version = if has_word(&body, "version") { "version" } else { "_version" };
+        let version = if uses_version(&body) { "version" } else { "_version" };
         format!("{} {{\n{body}}}\n", signature(coder, version))
     }
 
@@ -473,7 +473,13 @@ fn plain_name(field: &Field) -> &str {
     field.name.trim_start_matches("r#")
 }
 
-fn has_word(text: &str, word: &str) -> bool {
+/// Whether a function's body needs its parameter `version`; a field may have the same name.
+pub fn uses_version(body: &str) -> bool {
+    has_word(&body.replace("version: ", "").replace("self.version", ""), "version")
+}
+
+/// Whether `word` stands in `text` as an identifier of its own.
+pub fn has_word(text: &str, word: &str) -> bool {
     let is_part = |character: char| character.is_alphanumeric() || character == '_';
     text.match_indices(word).any(|(start, _)| {
         !text[..start].ends_with(is_part) && !text[start + word.len()..].starts_with(is_part)

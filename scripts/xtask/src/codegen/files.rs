@@ -17,7 +17,7 @@ pub type Files = BTreeMap<String, String>;
 
 const MESSAGES: &str = "protocol/src/messages";
 const RECORDS: &str = "protocol/src/records";
-const RANDOM: &str = "protocol/tests/random";
+const RANDOM: &str = "protocol/tests/messages/random";
 
 /// Folders that hold generated files alone: what is in them and not printed is stale.
 pub const OWNED: [&str; 2] = [MESSAGES, RECORDS];

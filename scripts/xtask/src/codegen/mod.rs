@@ -1,6 +1,6 @@
 //! `cargo xtask codegen`: prints Kafka's message schemas as Rust.
 //!
-//! The schemas are in Kafka's own jars, which Maven fetches; a build needs neither, since what is
+//! The schemas are in Kafka's own jars, which `cargo xtask setup` fetches; a build needs neither, since what is
 //! printed here is committed. Nothing of the schemas' prose is printed, only names and structure.
 
 mod emit;
@@ -18,15 +18,16 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::ci;
 use files::{Files, OWNED};
-pub use sources::Sources;
+use sources::Sources;
 
-pub const KAFKA_VERSION: &str = "4.3.1";
+const KAFKA_VERSION: &str = "4.3.1";
 
 const USAGE: &str = "usage: cargo xtask codegen [--check] [--jars DIR]
 
   --check      write nothing; say which committed files are stale
-  --jars DIR   take Kafka's jars from DIR instead of fetching them with Maven";
+  --jars DIR   take Kafka's jars from DIR instead of those that setup fetches";
 
 /// Prints the generated files, or with `--check` compares them. Exit code 1: some are stale.
 pub fn run(arguments: &[String]) -> Result<ExitCode> {
@@ -40,8 +41,8 @@ pub fn run(arguments: &[String]) -> Result<ExitCode> {
             unknown => bail!("unknown argument `{unknown}`\n{USAGE}"),
         }
     }
-    let root = root();
-    let stale = compare(&root, &generate(&root, jars.as_deref())?)?;
+    let jars = jars.map_or_else(ci::kafka_jars, Ok)?;
+    let stale = compare(&generate(&jars)?)?;
     if stale.is_empty() {
         println!("codegen: all files are as Kafka {KAFKA_VERSION} has them");
         return Ok(ExitCode::SUCCESS);
@@ -49,27 +50,22 @@ pub fn run(arguments: &[String]) -> Result<ExitCode> {
     for (path, content) in &stale {
         println!("{} {path}", if check { "stale:" } else { "wrote" });
         if !check {
-            write(&root.join(path), content.as_deref())?;
+            write(&ci::root().join(path), content.as_deref())?;
         }
     }
     Ok(if check { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// The repository's root: this crate lies two folders below it.
-fn root() -> PathBuf {
-    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
-}
-
 /// All generated files, formatted.
-fn generate(root: &Path, jars: Option<&Path>) -> Result<Files> {
-    let scratch = root.join("target/codegen");
+fn generate(jars: &Path) -> Result<Files> {
+    let scratch = ci::target().join("codegen");
     fs::create_dir_all(&scratch)?;
     let sources = Sources::read(&scratch, jars)?;
-    format(root, &scratch.join("out"), files::files(&sources)?)
+    format(&scratch.join("out"), files::files(&sources)?)
 }
 
 /// Runs rustfmt over `files`, in `scratch`.
-fn format(root: &Path, scratch: &Path, files: Files) -> Result<Files> {
+fn format(scratch: &Path, files: Files) -> Result<Files> {
     if scratch.exists() {
         fs::remove_dir_all(scratch)?;
     }
@@ -78,7 +74,7 @@ fn format(root: &Path, scratch: &Path, files: Files) -> Result<Files> {
     }
     let status = Command::new("rustfmt")
         .args(["--edition", "2024", "--config-path"])
-        .arg(root.join("rustfmt.toml"))
+        .arg(ci::root().join("rustfmt.toml"))
         .args(files.keys().map(|path| scratch.join(path)))
         .status()
         .context("cannot run rustfmt")?;
@@ -90,11 +86,12 @@ fn format(root: &Path, scratch: &Path, files: Files) -> Result<Files> {
 }
 
 /// What differs from the committed files: new content, or `None` for a file that should not be.
-fn compare(root: &Path, files: &Files) -> Result<BTreeMap<String, Option<String>>> {
+fn compare(files: &Files) -> Result<BTreeMap<String, Option<String>>> {
+    let root = ci::root();
     let mut stale = BTreeMap::new();
     for folder in OWNED {
         for path in rust_files(&root.join(folder))? {
-            let path = path.strip_prefix(root)?.to_string_lossy().into_owned();
+            let path = path.strip_prefix(&root)?.to_string_lossy().into_owned();
             if !files.contains_key(&path) {
                 stale.insert(path, None);
             }
@@ -133,27 +130,18 @@ fn write(path: &Path, content: Option<&str>) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::process::Stdio;
-
     use super::*;
 
-    /// Needs Kafka's jars: from the folder that `KAFKA_JARS` names, or from Maven.
     #[test]
     fn committed_files_are_as_generated() {
-        let jars = std::env::var_os("KAFKA_JARS").map(PathBuf::from);
-        if jars.is_none() && !maven_is_present() {
-            eprintln!("SKIPPED committed_files_are_as_generated: there is no `mvn` on the path");
-            return;
-        }
-        let root = root();
-        let files = generate(&root, jars.as_deref()).unwrap();
-        let stale: Vec<String> = compare(&root, &files).unwrap().into_keys().collect();
+        let jars = match ci::kafka_jars() {
+            Ok(jars) => jars,
+            Err(reason) => {
+                eprintln!("SKIPPED committed_files_are_as_generated: no Kafka jars: {reason:#}");
+                return;
+            }
+        };
+        let stale: Vec<String> = compare(&generate(&jars).unwrap()).unwrap().into_keys().collect();
         assert!(stale.is_empty(), "stale, run `cargo xtask codegen`: {stale:?}");
-    }
-
-    fn maven_is_present() -> bool {
-        let mut command = Command::new("mvn");
-        command.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
-        command.status().is_ok_and(|status| status.success())
     }
 }

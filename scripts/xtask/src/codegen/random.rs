@@ -3,20 +3,31 @@
 
 use std::fmt::Write;
 
-use super::emit::{condition, default_value};
+use super::emit::{condition, default_value, has_word, uses_version};
 use super::files::header;
 use super::layout::{Field, Message, Structure};
 use super::schema::Type;
 
 pub fn file(modules: &str) -> String {
-    format!(
-        "{}use bytes::Bytes;
-        use protocol::model::Uuid;
-        use protocol::wire::{{Records, WireString}};\n
+    let mut out = header();
+    if has_word(modules, "Bytes") {
+        out.push_str("use bytes::Bytes;\n");
+    }
+    let used = |names: &[&'static str]| -> String {
+        let used: Vec<&str> =
+            names.iter().copied().filter(|name| has_word(modules, name)).collect();
+        used.join(", ")
+    };
+    _ = writeln!(
+        out,
+        "use protocol::model::{{{}}};
+        use protocol::wire::{{{}}};\n
         use super::{{Draw, Random}};\n
         {modules}",
-        header()
-    )
+        used(&["Uuid"]),
+        used(&["Records", "WireString"]),
+    );
+    out
 }
 
 /// The values of `protocol::{path}::{file}`.
@@ -39,8 +50,8 @@ fn structure_values(out: &mut String, structure: &Structure) {
         };
         _ = writeln!(body, "{}: {value},", field.name);
     }
-    let random = if body.contains("r.") { "r" } else { "_r" };
-    let version = if body.contains("version") { "version" } else { "_version" };
+    let random = if has_word(&body, "r") { "r" } else { "_r" };
+    let version = if uses_version(&body) { "version" } else { "_version" };
     _ = writeln!(
         out,
         "impl Draw for {name} {{ fn draw({random}: &mut Random, {version}: i16) -> Self {{

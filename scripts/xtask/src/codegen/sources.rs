@@ -1,4 +1,4 @@
-//! Gets Kafka's jars and reads the schemas in them.
+//! Reads the schemas in Kafka's jars.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,14 +22,10 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// Takes the jars from `jars`, or has Maven copy them to `scratch/jars`.
-    pub fn read(scratch: &Path, jars: Option<&Path>) -> Result<Self> {
+    /// Reads the jars in `jars`, with `scratch` to unpack them.
+    pub fn read(scratch: &Path, jars: &Path) -> Result<Self> {
         let read = |artifact: &str| -> Result<Vec<Schema>> {
-            let jar = format!("{artifact}-{KAFKA_VERSION}.jar");
-            let jar = match jars {
-                Some(folder) => folder.join(jar),
-                None => fetch(artifact, &scratch.join("jars"))?.join(jar),
-            };
+            let jar = jars.join(format!("{artifact}-{KAFKA_VERSION}.jar"));
             schemas(&jar, &scratch.join("schemas").join(artifact))
                 .with_context(|| format!("cannot read the schemas in {}", jar.display()))
         };
@@ -45,20 +41,6 @@ impl Sources {
     }
 }
 
-/// Has Maven put the jar into `folder`, unless it is there.
-fn fetch(artifact: &str, folder: &Path) -> Result<PathBuf> {
-    if !folder.join(format!("{artifact}-{KAFKA_VERSION}.jar")).exists() {
-        let status = Command::new("mvn")
-            .args(["--quiet", "--batch-mode", "dependency:copy"])
-            .arg(format!("-Dartifact=org.apache.kafka:{artifact}:{KAFKA_VERSION}"))
-            .arg(format!("-DoutputDirectory={}", folder.display()))
-            .status()
-            .context("cannot run mvn; `--jars DIR` does without it")?;
-        ensure!(status.success(), "mvn cannot copy {artifact} {KAFKA_VERSION}");
-    }
-    Ok(folder.to_owned())
-}
-
 /// Unpacks the JSON files of `jar` into `folder` and reads them.
 fn schemas(jar: &Path, folder: &Path) -> Result<Vec<Schema>> {
     if folder.exists() {
@@ -69,12 +51,11 @@ fn schemas(jar: &Path, folder: &Path) -> Result<Vec<Schema>> {
     let status = Command::new("unzip")
         .args(["-qo", "-j"])
         .arg(jar)
-        .args(["*message/*.json", "*metadata/*.json", "-d"])
+        .args(["*.json", "-d"])
         .arg(folder)
         .status()
         .context("cannot run unzip")?;
-    // 11: one of the two patterns matched nothing.
-    ensure!(status.success() || status.code() == Some(11), "unzip failed");
+    ensure!(status.success(), "unzip failed");
     let mut paths: Vec<PathBuf> =
         fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
     ensure!(!paths.is_empty(), "there are none");
