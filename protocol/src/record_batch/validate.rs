@@ -105,9 +105,14 @@ const NO_TIMESTAMP: i64 = -1;
 /// leader epoch are set (and its max timestamp, see [`Validated`]). Nothing is changed.
 ///
 /// In this order: CRC; base offset 0; the record count is what the last offset delta says; no control
-/// batch; producer id, epoch and sequence belong together; the codec is known; timestamps, and keys on a
-/// compacted topic. Source: `LogValidator.validateBatch` and `validateRecord`. Two rules are stricter
-/// than Kafka's: a transactional batch needs a producer id, and LogAppendTime is refused for every topic.
+/// batch; producer id, epoch and sequence belong together; the codec is known; the records can be read,
+/// their offset deltas count up from 0; timestamps, and keys on a compacted topic. Source:
+/// `LogValidator.validateBatch` and `validateRecord`, `UnifiedLog.analyzeAndValidateRecords`.
+///
+/// Stricter than Kafka, so that no consumer gets what it cannot read: Kafka takes uncompressed records
+/// with other offset deltas, compressed ones whose fields do not fill their length, a producer id
+/// without an epoch, a transactional batch without a producer id, and LogAppendTime on a topic with
+/// create times (whose records then have times that no one gave them).
 pub fn validate_for_append(
     batch: &RecordBatch,
     rules: &ValidationRules,

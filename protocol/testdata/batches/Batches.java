@@ -1,12 +1,11 @@
 // Apache Kafka's side of the record batch tests: it writes batches for us to read, and reads ours.
 //
 //   java -cp 'JARS/*' Batches.java write FOLDER    one file per batch: what it holds, then its bytes
-//   java -cp 'JARS/*' Batches.java read            "NAME HEX" lines in; what each batch holds out
+//   java -cp 'JARS/*' Batches.java read FILE       of "NAME HEX" lines: what each batch holds
+//   java -cp 'JARS/*' Batches.java validate FILE   of such lines: whether a producer may send each batch
 //
 // "What it holds" is the text that `describe` in tests/record_batches prints as well.
 
-import java.io.BufferedReader;
-import java.io.InputStreamReader;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -16,6 +15,8 @@ import java.util.HexFormat;
 import java.util.List;
 import java.util.Random;
 import java.util.zip.CRC32C;
+import org.apache.kafka.common.InvalidRecordException;
+import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.compress.Compression;
 import org.apache.kafka.common.header.Header;
 import org.apache.kafka.common.header.internals.RecordHeader;
@@ -29,7 +30,12 @@ import org.apache.kafka.common.record.internal.MemoryRecordsBuilder;
 import org.apache.kafka.common.record.internal.MutableRecordBatch;
 import org.apache.kafka.common.record.internal.Record;
 import org.apache.kafka.common.record.internal.RecordBatch;
+import org.apache.kafka.common.utils.BufferSupplier;
 import org.apache.kafka.common.utils.ByteBufferOutputStream;
+import org.apache.kafka.common.utils.PrimitiveRef;
+import org.apache.kafka.common.utils.Time;
+import org.apache.kafka.storage.internals.log.AppendOrigin;
+import org.apache.kafka.storage.internals.log.LogValidator;
 
 public class Batches {
     private static final long TIME = 1_700_000_000_000L;
@@ -39,19 +45,74 @@ public class Batches {
     public static void main(String[] arguments) throws Exception {
         switch (arguments[0]) {
             case "write" -> write(Path.of(arguments[1]));
-            case "read" -> read();
+            case "read" -> read(Path.of(arguments[1]));
+            case "validate" -> validate(Path.of(arguments[1]));
             default -> throw new IllegalArgumentException(arguments[0]);
         }
     }
 
-    private static void read() throws Exception {
-        BufferedReader lines = new BufferedReader(new InputStreamReader(System.in));
-        for (String line = lines.readLine(); line != null; line = lines.readLine()) {
-            String[] parts = line.split(" ");
-            byte[] bytes = HexFormat.of().parseHex(parts[1]);
-            System.out.println("== " + parts[0]);
-            System.out.print(describe(MemoryRecords.readableRecords(ByteBuffer.wrap(bytes))));
+    private static void read(Path file) throws Exception {
+        for (String line : Files.readAllLines(file)) {
+            System.out.println("== " + name(line));
+            System.out.print(describe(MemoryRecords.readableRecords(bytes(line))));
         }
+    }
+
+    /** What a partition leader does with a batch from a client: UnifiedLog's checks, then LogValidator's. */
+    private static void validate(Path file) throws Exception {
+        for (String line : Files.readAllLines(file)) {
+            String verdict;
+            try {
+                verdict = "max_timestamp=" + maxTimestampOfValid(MemoryRecords.readableRecords(bytes(line)));
+            } catch (Throwable refused) {
+                verdict = "refused: " + refused;
+            }
+            System.out.println(name(line) + " " + verdict.replace('\n', ' '));
+        }
+    }
+
+    private static long maxTimestampOfValid(MemoryRecords records) {
+        RecordBatch first = records.batches().iterator().next();
+        if (first.baseOffset() != 0) {
+            throw new InvalidRecordException("base offset");
+        }
+        first.ensureValid();
+        LogValidator validator = new LogValidator(records, new TopicPartition("topic", 0), Time.SYSTEM,
+            first.compressionType(), Compression.of(first.compressionType()).build(), false,
+            RecordBatch.CURRENT_MAGIC_VALUE, TimestampType.CREATE_TIME, Long.MAX_VALUE, Long.MAX_VALUE, 0,
+            AppendOrigin.CLIENT);
+        return validator.validateMessagesAndAssignOffsets(
+            PrimitiveRef.ofLong(0), new NoMetrics(), BufferSupplier.NO_CACHING).maxTimestampMs();
+    }
+
+    private static final class NoMetrics implements LogValidator.MetricsRecorder {
+        @Override
+        public void recordInvalidMagic() {
+        }
+
+        @Override
+        public void recordInvalidOffset() {
+        }
+
+        @Override
+        public void recordInvalidSequence() {
+        }
+
+        @Override
+        public void recordInvalidChecksums() {
+        }
+
+        @Override
+        public void recordNoKeyCompactedTopic() {
+        }
+    }
+
+    private static String name(String line) {
+        return line.substring(0, line.indexOf(' '));
+    }
+
+    private static ByteBuffer bytes(String line) {
+        return ByteBuffer.wrap(HexFormat.of().parseHex(line.substring(line.indexOf(' ') + 1)));
     }
 
     private static void write(Path folder) throws Exception {

@@ -2,7 +2,7 @@
 
 mod describe;
 mod golden;
-mod kafka_reads;
+mod kafka;
 mod limits;
 mod mutation;
 mod validation;

@@ -15,10 +15,10 @@ const CRC_POSITION: usize = 17;
 const HEADER_SIZE_BYTES: usize = 61;
 
 /// xorshift64*: enough to pick bytes, and the same bytes in every run.
-struct Draw(u64);
+pub struct Draw(pub u64);
 
 impl Draw {
-    fn below(&mut self, bound: usize) -> usize {
+    pub fn below(&mut self, bound: usize) -> usize {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
