@@ -367,9 +367,12 @@ impl Disk {
         let mut position = position;
         let failed = self.draw_error(world, Access::Write);
         if failed.is_err() {
-            // Any part may have been written: here, blocks from the front.
-            let blocks = world.disk_random().index(data.len() / ALIGNMENT + 1);
-            data.truncate(blocks * ALIGNMENT);
+            // Any part may have been written: here, some blocks in a row.
+            let mut random = world.disk_random();
+            let start = random.index(data.len() / ALIGNMENT + 1) * ALIGNMENT;
+            let end = random.index(data.len() / ALIGNMENT + 1) * ALIGNMENT;
+            data = data.slice(start.min(end)..start.max(end));
+            position += start.min(end) as u64;
         }
         let misdirected = self.faults.borrow().misdirected_write;
         if world.disk_random().chance(misdirected.max(world.knobs().misdirected_write)) {

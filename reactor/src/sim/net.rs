@@ -168,12 +168,13 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
+        // The sockets of a dead process have been seen to by `process_died`, or will be.
+        if !self.core.life.is_alive.get() {
+            return;
+        }
         let world = &self.core.world;
         let key = (self.core.node.id, self.listening.address.port());
-        let is_own = |listening: &Rc<Listening>| Rc::ptr_eq(listening, &self.listening);
-        if world.network.listeners.borrow().get(&key).is_some_and(is_own) {
-            world.network.listeners.borrow_mut().remove(&key);
-        }
+        world.network.listeners.borrow_mut().remove(&key);
         for id in self.listening.waiting.take() {
             unused(world, id);
         }
@@ -284,7 +285,7 @@ impl Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        // The sockets of a dead process have been seen to by `process_died`.
+        // As for a listener.
         if self.core.life.is_alive.get() {
             self.connection.close(&self.core.world, self.side);
         }

@@ -37,8 +37,8 @@ impl Node {
 /// One process from its start to its end. What belongs to a dead one has no effect any more.
 pub(super) struct Life {
     pub(super) is_alive: Cell<bool>,
-    /// Cores launched in it, clients' included: the index of the next one.
-    pub(super) cores_launched: Cell<usize>,
+    /// Clients spawned in it.
+    pub(super) clients: Cell<usize>,
     /// Cores whose start future has not ended.
     pub(super) cores_running: Cell<usize>,
 }
@@ -47,7 +47,7 @@ impl Life {
     pub(super) fn new() -> Rc<Self> {
         Rc::new(Life {
             is_alive: Cell::new(true),
-            cores_launched: Cell::new(0),
+            clients: Cell::new(0),
             cores_running: Cell::new(0),
         })
     }

@@ -20,6 +20,9 @@ use super::world::{Counters, Message, World};
 use crate::core::CoreIndex;
 use crate::time::{Elapsed, Instant};
 
+/// Index of the first core that a client gets: more than any process has.
+const CLIENT_CORE_MIN: usize = 1_000;
+
 /// How a node goes down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Crash {
@@ -127,12 +130,13 @@ impl Simulation {
         let node = self.world.node(node);
         assert!(node.life().cores_running.get() == 0, "{} is running", node.name);
         self.power_on(&node);
-        for seed in seeds {
-            let core = self.add_core(&node);
+        for (index, seed) in seeds.into_iter().enumerate() {
+            let core = self.add_core(&node, CoreIndex(index));
             core.life.cores_running.set(core.life.cores_running.get() + 1);
             let start = start.clone();
             // Made on the core, where `start` itself may call the reactor.
-            self.world.tasks.spawn_start(&core, async move { start(core_index(), seed).await });
+            let begin = async move { start(CoreIndex(index), seed).await };
+            self.world.tasks.spawn_start(&core, begin);
         }
     }
 
@@ -143,7 +147,8 @@ impl Simulation {
     }
 
     /// Runs `future` on a core of its own on `node`, whether or not a process runs there. It uses the
-    /// reactor as any other code, and ends with a crash of the node.
+    /// reactor as any other code, and ends with a crash of the node, or when a process that runs there
+    /// ends by itself.
     pub fn spawn_client<T: 'static>(
         &self,
         node: NodeId,
@@ -151,7 +156,10 @@ impl Simulation {
     ) -> Client<T> {
         let node = self.world.node(node);
         self.power_on(&node);
-        let core = self.add_core(&node);
+        let life = node.life();
+        let index = CoreIndex(CLIENT_CORE_MIN + life.clients.get());
+        life.clients.set(life.clients.get() + 1);
+        let core = self.add_core(&node, index);
         Client(self.world.tasks.spawn(&core, future))
     }
 
@@ -182,7 +190,6 @@ impl Simulation {
     /// Lets time pass until `is_reached`, which is asked after every step, for at most `limit`. True
     /// where it was reached.
     pub fn run_until(&self, mut is_reached: impl FnMut() -> bool, limit: Duration) -> bool {
-        let _reproduction = Reproduction(&self.world);
         let end = self.world.now() + limit;
         loop {
             if is_reached() {
@@ -206,11 +213,8 @@ impl Simulation {
         }
     }
 
-    fn add_core(&self, node: &Rc<Node>) -> Rc<SimCore> {
-        let life = node.life();
-        let index = CoreIndex(life.cores_launched.get());
-        life.cores_launched.set(index.0 + 1);
-        Rc::new(SimCore { world: self.world.clone(), node: node.clone(), life, index })
+    fn add_core(&self, node: &Rc<Node>, index: CoreIndex) -> Rc<SimCore> {
+        Rc::new(SimCore { world: self.world.clone(), node: node.clone(), life: node.life(), index })
     }
 
     /// Makes sure that `node` has a process to run in.
@@ -333,13 +337,6 @@ impl Simulation {
     }
 }
 
-fn core_index() -> CoreIndex {
-    match crate::environment::current() {
-        crate::environment::Environment::Sim(core) => core.index,
-        crate::environment::Environment::Real(_) => unreachable!("a simulated core runs it"),
-    }
-}
-
 impl World {
     /// The start future of `core` has ended: so do its other tasks, and with the last core the process.
     pub(super) fn core_ended(self: &Rc<Self>, core: &Rc<SimCore>) {
@@ -357,6 +354,8 @@ impl World {
 impl Drop for Simulation {
     fn drop(&mut self) {
         if std::thread::panicking() {
+            let (seed, now) = (self.world.seed, self.world.now());
+            eprintln!("SEED={seed:#x} time={now:?} {}", self.world.knobs());
             // The world stays as it is: to end it would run code of tasks whose state may be broken.
             return;
         }
@@ -366,18 +365,6 @@ impl Drop for Simulation {
         self.world.timers.clear();
         self.world.network.clear();
         nodes.iter().flat_map(|node| node.disks.all()).for_each(|disk| disk.clear());
-    }
-}
-
-/// Prints what reproduces the run, where it panics.
-struct Reproduction<'a>(&'a World);
-
-impl Drop for Reproduction<'_> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            let World { seed, .. } = self.0;
-            eprintln!("SEED={seed:#x} time={:?} {}", self.0.now(), self.0.knobs());
-        }
     }
 }
 

@@ -13,6 +13,8 @@ use super::super::random::Random;
 use crate::buffer::ALIGNMENT;
 
 const BLOCK: u64 = ALIGNMENT as u64;
+/// A file system commits by itself in the end: more changes than this of one file are never pending.
+const CHANGES_MAX: usize = 4_096;
 /// The unit in which a disk is torn.
 const SECTOR: usize = 512;
 
@@ -32,6 +34,8 @@ pub(super) struct Content {
     changes: VecDeque<Change>,
     /// Changes that were ever made durable: the sequence number of the first in `changes`.
     changes_flushed: u64,
+    /// A change that is not pending was lost: the images differ by more than `changes`.
+    has_diverged: bool,
 }
 
 struct Change {
@@ -95,6 +99,9 @@ impl Content {
     fn change(&mut self, kind: ChangeKind) {
         self.current.apply(&kind);
         self.changes.push_back(Change { kind, is_lost: false });
+        if self.changes.len() > CHANGES_MAX {
+            self.flush(self.changes_flushed + 1);
+        }
     }
 
     /// How many changes have been made up to now: what a flush that starts now must make durable.
@@ -108,9 +115,16 @@ impl Content {
             && let Some(change) = self.changes.pop_front()
         {
             self.changes_flushed += 1;
-            if !change.is_lost {
-                self.durable.apply(&change.kind);
-            }
+            self.settle(&change);
+        }
+    }
+
+    /// Makes a change durable, unless it is lost for good.
+    fn settle(&mut self, change: &Change) {
+        if change.is_lost {
+            self.has_diverged = true;
+        } else {
+            self.durable.apply(&change.kind);
         }
     }
 
@@ -143,17 +157,21 @@ impl Content {
     /// lost one by one, otherwise all are kept. Returns true where something was lost.
     pub(super) fn lose_power(&mut self, random: &mut Random, unsynced_lost: f64) -> bool {
         let changes = std::mem::take(&mut self.changes);
+        if changes.is_empty() && !self.has_diverged {
+            return false;
+        }
         self.changes_flushed += changes.len() as u64;
-        let before = self.current.clone();
+        let mut has_lost = self.has_diverged;
         if random.chance(unsynced_lost) && !changes.is_empty() {
-            PowerLoss::draw(random, changes.len()).apply(&mut self.durable, &changes, random);
+            let loss = PowerLoss::draw(random, changes.len());
+            has_lost |= loss.apply(&mut self.durable, &changes, random);
         } else {
-            for change in changes.iter().filter(|change| !change.is_lost) {
-                self.durable.apply(&change.kind);
-            }
+            changes.iter().for_each(|change| self.settle(change));
+            has_lost |= self.has_diverged;
         }
         self.current = self.durable.clone();
-        before != self.current
+        self.has_diverged = false;
+        has_lost
     }
 }
 
@@ -176,25 +194,30 @@ impl PowerLoss {
         }
     }
 
-    fn apply(&self, image: &mut Image, changes: &VecDeque<Change>, random: &mut Random) {
+    /// Applies to `image` what is kept of `changes`. Returns true where something was lost.
+    fn apply(&self, image: &mut Image, changes: &VecDeque<Change>, random: &mut Random) -> bool {
+        let mut has_lost = false;
         // What was written at or above a lost truncation went to blocks that are lost with it.
         let mut intact_end = u64::MAX;
         for (index, change) in changes.iter().enumerate() {
             let keeps_metadata = index < self.metadata_end;
             match &change.kind {
                 ChangeKind::Resize { size } if !keeps_metadata => {
-                    intact_end = intact_end.min(*size)
+                    intact_end = intact_end.min(size.next_multiple_of(BLOCK));
+                    has_lost = true;
                 }
-                ChangeKind::Write { .. } if change.is_lost => {}
+                ChangeKind::Write { .. } if change.is_lost => has_lost = true,
                 ChangeKind::Write { position, data } => {
-                    self.write(image, *position, data, keeps_metadata, intact_end, random);
+                    has_lost |=
+                        self.write(image, *position, data, keeps_metadata, intact_end, random);
                 }
                 kind if keeps_metadata => image.apply(kind),
-                _ => {}
+                _ => has_lost = true,
             }
         }
         let size = image.size;
         image.apply(&ChangeKind::Resize { size });
+        has_lost
     }
 
     fn write(
@@ -205,13 +228,15 @@ impl PowerLoss {
         keeps_metadata: bool,
         intact_end: u64,
         random: &mut Random,
-    ) {
+    ) -> bool {
+        let mut has_lost = false;
         let is_write_kept = random.chance(self.sector_kept);
         for (index, source) in data.chunks(ALIGNMENT).enumerate() {
             let block = position / BLOCK + index as u64;
             let is_reachable = (block + 1) * BLOCK <= intact_end
                 && (keeps_metadata || image.blocks.contains_key(&block));
             if !is_reachable {
+                has_lost = true;
                 continue;
             }
             let stored = image.blocks.entry(block).or_insert(None);
@@ -222,12 +247,14 @@ impl PowerLoss {
                 if is_kept {
                     into.copy_from_slice(from);
                 }
+                has_lost |= !is_kept;
             }
             *stored = Some(bytes.freeze());
         }
         if keeps_metadata {
             image.size = image.size.max(position + data.len() as u64);
         }
+        has_lost
     }
 }
 
@@ -309,6 +336,7 @@ mod tests {
             content
         };
         assert_eq!(outcomes(make), vec![vec![1; 100]]);
+        assert!(!make().lose_power(&mut Random::new(1, "disk"), 1.0), "nothing was lost");
     }
 
     #[test]
@@ -399,6 +427,18 @@ mod tests {
         };
         assert_eq!(read_all(&make()), vec![1; ALIGNMENT], "still readable");
         assert_eq!(outcomes(make), vec![Vec::<u8>::new()]);
+    }
+
+    #[test]
+    fn pending_changes_are_bounded() {
+        let mut content = Content::default();
+        content.write(0, block(1));
+        for _ in 0..CHANGES_MAX {
+            content.resize(BLOCK);
+        }
+        assert_eq!(content.changes.len(), CHANGES_MAX);
+        assert_eq!(content.durable.size, BLOCK, "the oldest is durable by now");
+        assert_eq!(content.changes_made(), CHANGES_MAX as u64 + 1);
     }
 
     #[test]

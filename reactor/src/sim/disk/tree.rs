@@ -5,13 +5,16 @@
 //! whose source was never durable. A rename is kept or lost as a whole.
 
 use std::cell::{Cell, Ref, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::rc::Rc;
 
 use super::super::random::Random;
 use super::content::Content;
 use crate::directory::Entry;
+
+/// A file system commits by itself in the end: more changes than this of its names are never pending.
+const PENDING_MAX: usize = 4_096;
 
 /// A file or directory, whatever its names.
 pub(in crate::sim) struct Inode {
@@ -66,7 +69,7 @@ pub(super) struct Tree {
     root: Rc<Inode>,
     next_inode: u64,
     /// Changes of names that are not durable, in the order in which they happened.
-    pending: Vec<Change>,
+    pending: VecDeque<Change>,
 }
 
 struct Change {
@@ -96,7 +99,7 @@ impl Place {
 
 impl Default for Tree {
     fn default() -> Self {
-        Tree { root: inode(0, true), next_inode: 1, pending: Vec::new() }
+        Tree { root: inode(0, true), next_inode: 1, pending: VecDeque::new() }
     }
 }
 
@@ -195,7 +198,12 @@ impl Tree {
 
     fn change(&mut self, kind: ChangeKind) {
         let unsynced = kind.places().iter().map(|place| place.directory.id).collect();
-        self.pending.push(Change { kind, unsynced });
+        self.pending.push_back(Change { kind, unsynced });
+        if self.pending.len() > PENDING_MAX
+            && let Some(oldest) = self.pending.pop_front()
+        {
+            oldest.kind.apply_durably();
+        }
     }
 
     /// Makes the changes of names in the directory at `path` durable, and those that they build on.
