@@ -3,6 +3,7 @@
 
 mod controller;
 pub mod decide;
+mod format;
 mod load;
 pub mod metadata;
 pub mod raft;
@@ -10,6 +11,7 @@ mod request;
 mod snapshot;
 
 pub use controller::{Action, Controller, Event, RequestToken};
+pub use format::{FormattedFile, METADATA_LOG_FOLDER, bootstrap_checkpoint, format_files};
 pub use load::{ControllerConfig, LoadError, Loader};
 pub use request::{Request, Response};
 pub use snapshot::{Snapshot, SnapshotError, SnapshotId};

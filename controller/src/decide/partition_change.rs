@@ -83,8 +83,10 @@ impl Target<'_> {
     fn elect(&self, elr: &[BrokerId], is_acceptable: impl Fn(BrokerId) -> bool) -> Election {
         let partition = self.partition;
         let clean = |leader| Election { leader, unclean: false };
+        // An eligible leader replica leads only when there is nobody in sync to wait for.
         let is_valid = |replica: BrokerId| {
-            (self.isr.contains(&replica) || elr.contains(&replica)) && is_acceptable(replica)
+            (self.isr.contains(&replica) || (self.isr.is_empty() && elr.contains(&replica)))
+                && is_acceptable(replica)
         };
         if partition.leader.is_some_and(is_valid) {
             return clean(partition.leader);
@@ -113,13 +115,87 @@ impl Target<'_> {
     }
 }
 
-/// The last leader is noted when a partition loses its whole ISR, and forgotten when it has a leader.
+/// The last leader is noted when a partition loses it, and forgotten when there is a new one.
 fn last_known_elr(partition: &Partition, change: &PartitionChange) -> Option<Vec<BrokerId>> {
-    match (change.leader, &change.isr, partition.leader) {
-        (Some(Some(_)), _, _) => (!partition.last_known_elr.is_empty()).then(Vec::new),
-        (_, Some(isr), Some(leader)) if isr.is_empty() => {
-            (partition.last_known_elr != [leader]).then(|| vec![leader])
+    let known = !partition.last_known_elr.is_empty();
+    match (change.leader?, partition.leader) {
+        (Some(_), _) => known.then(Vec::new),
+        (None, Some(last)) => (!known).then(|| vec![last]),
+        (None, None) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    /// What Apache Kafka's `PartitionChangeBuilder` answered; see `PartitionChanges.java` beside it.
+    const ANSWERS: &str = include_str!("../../testdata/kafka/partition_changes.txt");
+
+    fn fields(part: &str) -> BTreeMap<&str, &str> {
+        part.split_whitespace().filter_map(|field| field.split_once('=')).collect()
+    }
+
+    fn brokers(text: &str) -> Vec<BrokerId> {
+        let items = text.split(',').filter(|item| *item != "-");
+        items.map(|item| BrokerId(item.parse().unwrap())).collect()
+    }
+
+    fn show<'a>(brokers: impl IntoIterator<Item = &'a BrokerId>) -> String {
+        let ids: Vec<_> = brokers.into_iter().map(ToString::to_string).collect();
+        if ids.is_empty() { "-".to_owned() } else { ids.join(",") }
+    }
+
+    fn describe(change: &PartitionChange) -> String {
+        if change.is_empty() {
+            return "none".to_owned();
         }
-        _ => None,
+        let list = |value: &Option<Vec<_>>| value.as_ref().map_or("~".to_owned(), show);
+        format!(
+            "isr={} leader={} recovery={} elr={} last_known_elr={}",
+            list(&change.isr),
+            change.leader.map_or("~".to_owned(), |leader| show(&leader)),
+            change.leader_recovery_state.map_or("~".to_owned(), |s| s.to_wire().to_string()),
+            list(&change.eligible_leader_replicas),
+            list(&change.last_known_elr),
+        )
+    }
+
+    #[test]
+    fn partitions_change_as_in_apache_kafka() {
+        let mut wrong = Vec::new();
+        for row in ANSWERS.lines().filter(|line| !line.starts_with('#')) {
+            let parts: Vec<_> = row.split(" | ").collect();
+            let (from, to) = (fields(parts[0]), fields(parts[1]));
+            let partition = Partition {
+                replicas: brokers(from["replicas"]),
+                isr: brokers(from["isr"]),
+                eligible_leader_replicas: brokers(from["elr"]),
+                last_known_elr: brokers(from["last_known_elr"]),
+                leader: brokers(from["leader"]).first().copied(),
+                leader_recovery_state: LeaderRecoveryState::from_wire(
+                    from["recovery"].parse().unwrap(),
+                )
+                .unwrap(),
+                ..Partition::default()
+            };
+            let target = Target {
+                partition: &partition,
+                isr: brokers(to["isr"]),
+                unclean_shutdown: brokers(to["lost"]).first().copied(),
+                min_isr: to["min_isr"].parse().unwrap(),
+                elr_enabled: to["elr_enabled"] == "true",
+                unclean_election: to["unclean"] == "true",
+            };
+            let alive = brokers(to["alive"]);
+            let change = target.change(|replica| alive.contains(&replica));
+            let change = describe(&change);
+            if change != parts[2] {
+                wrong.push(format!("{row}\n    ours: {change}"));
+            }
+        }
+        assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), wrong.join("\n"));
     }
 }

@@ -35,7 +35,7 @@ pub struct MetadataImage {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReplayError {
     #[error(
-        "metadata record at offset {offset} is a {record}, which this release does not support"
+        "metadata record at offset {offset} is of the type {record}, which this release does not support"
     )]
     Unsupported { offset: Offset, record: &'static str },
     #[error(

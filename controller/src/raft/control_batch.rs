@@ -129,7 +129,7 @@ impl ControlRecord {
 }
 
 /// A control batch of `records` from `base_offset` on.
-pub(crate) fn encode_control_batch(
+pub fn encode_control_batch(
     base_offset: Offset,
     leader_epoch: LeaderEpoch,
     timestamp: TimestampMs,

@@ -6,8 +6,9 @@ mod node;
 mod quorum_state;
 mod voters;
 
-pub(crate) use control_batch::encode_control_batch;
-pub use control_batch::{ControlRecord, ControlRecordError, decode_control_batch};
+pub use control_batch::{
+    ControlRecord, ControlRecordError, decode_control_batch, encode_control_batch,
+};
 pub use node::{Action, Event, LogEnd, Node, NodeConfig, Refused, State, UnsupportedQuorum};
 pub use quorum_state::{QuorumState, QuorumStateError};
 pub use voters::{Endpoint, KRAFT_VERSION_MAX, KraftVersion, Voter, VoterSet, VoterSetError};
