@@ -1,5 +1,6 @@
 //! The messages and records against themselves, another implementation and Apache Kafka's bytes.
 
+mod golden;
 mod kafka_protocol_crate;
 mod limits;
 mod random;

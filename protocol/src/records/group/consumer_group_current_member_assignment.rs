@@ -76,11 +76,21 @@ impl Message for ConsumerGroupCurrentMemberAssignmentValue {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TopicPartitions {
     pub topic_id: Uuid,
     pub partitions: Vec<i32>,
     pub assignment_epochs: Option<Vec<i32>>,
+}
+
+impl Default for TopicPartitions {
+    fn default() -> Self {
+        TopicPartitions {
+            topic_id: Uuid::ZERO,
+            partitions: Vec::new(),
+            assignment_epochs: Some(Vec::new()),
+        }
+    }
 }
 
 impl TopicPartitions {
@@ -88,7 +98,7 @@ impl TopicPartitions {
         let mut this = TopicPartitions {
             topic_id: d.uuid()?,
             partitions: d.array(true, 4, Decoder::i32)?,
-            assignment_epochs: None,
+            assignment_epochs: Some(Vec::new()),
         };
         d.tagged_fields(|d, tag| {
             match tag {
@@ -106,7 +116,7 @@ impl TopicPartitions {
         for item in &self.partitions {
             e.i32(*item);
         }
-        let tag_0 = self.assignment_epochs.is_some();
+        let tag_0 = self.assignment_epochs.as_ref().is_none_or(|value| !value.is_empty());
         e.unsigned_varint(u32::from(tag_0));
         if tag_0 {
             let mark = e.begin_tag(0);

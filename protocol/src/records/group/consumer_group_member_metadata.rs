@@ -56,7 +56,7 @@ impl Default for ConsumerGroupMemberMetadataValue {
             subscribed_topic_regex: Some(WireString::EMPTY),
             rebalance_timeout_ms: -1,
             server_assignor: Some(WireString::EMPTY),
-            classic_member_metadata: None,
+            classic_member_metadata: Some(ClassicMemberMetadata::default()),
         }
     }
 }
@@ -76,7 +76,7 @@ impl Message for ConsumerGroupMemberMetadataValue {
             subscribed_topic_regex: d.nullable_string(true, true)?,
             rebalance_timeout_ms: d.i32()?,
             server_assignor: d.nullable_string(true, true)?,
-            classic_member_metadata: None,
+            classic_member_metadata: Some(ClassicMemberMetadata::default()),
         };
         d.tagged_fields(|d, tag| {
             match tag {
@@ -107,7 +107,10 @@ impl Message for ConsumerGroupMemberMetadataValue {
         e.nullable_string(self.subscribed_topic_regex.as_deref(), true)?;
         e.i32(self.rebalance_timeout_ms);
         e.nullable_string(self.server_assignor.as_deref(), true)?;
-        let tag_0 = self.classic_member_metadata.is_some();
+        let tag_0 = self
+            .classic_member_metadata
+            .as_ref()
+            .is_none_or(|value| *value != ClassicMemberMetadata::default());
         e.unsigned_varint(u32::from(tag_0));
         if tag_0 {
             let mark = e.begin_tag(0);

@@ -98,11 +98,21 @@ impl Message for StreamsGroupCurrentMemberAssignmentValue {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TaskIds {
     pub subtopology_id: WireString,
     pub partitions: Vec<i32>,
     pub assignment_epochs: Option<Vec<i32>>,
+}
+
+impl Default for TaskIds {
+    fn default() -> Self {
+        TaskIds {
+            subtopology_id: WireString::EMPTY,
+            partitions: Vec::new(),
+            assignment_epochs: Some(Vec::new()),
+        }
+    }
 }
 
 impl TaskIds {
@@ -110,7 +120,7 @@ impl TaskIds {
         let mut this = TaskIds {
             subtopology_id: d.string(true)?,
             partitions: d.array(true, 4, Decoder::i32)?,
-            assignment_epochs: None,
+            assignment_epochs: Some(Vec::new()),
         };
         d.tagged_fields(|d, tag| {
             match tag {
@@ -128,7 +138,7 @@ impl TaskIds {
         for item in &self.partitions {
             e.i32(*item);
         }
-        let tag_0 = self.assignment_epochs.is_some();
+        let tag_0 = self.assignment_epochs.as_ref().is_none_or(|value| !value.is_empty());
         e.unsigned_varint(u32::from(tag_0));
         if tag_0 {
             let mark = e.begin_tag(0);

@@ -39,7 +39,7 @@ impl Default for StreamsGroupMetadataValue {
             epoch: 0,
             metadata_hash: 0,
             validated_topology_epoch: -1,
-            last_assignment_configs: None,
+            last_assignment_configs: Some(Vec::new()),
         }
     }
 }
@@ -54,7 +54,7 @@ impl Message for StreamsGroupMetadataValue {
             epoch: d.i32()?,
             metadata_hash: d.i64()?,
             validated_topology_epoch: -1,
-            last_assignment_configs: None,
+            last_assignment_configs: Some(Vec::new()),
         };
         d.tagged_fields(|d, tag| {
             match tag {
@@ -76,7 +76,7 @@ impl Message for StreamsGroupMetadataValue {
         e.i32(self.epoch);
         e.i64(self.metadata_hash);
         let tag_0 = self.validated_topology_epoch != -1;
-        let tag_1 = self.last_assignment_configs.is_some();
+        let tag_1 = self.last_assignment_configs.as_ref().is_none_or(|value| !value.is_empty());
         e.unsigned_varint(u32::from(tag_0) + u32::from(tag_1));
         if tag_0 {
             let mark = e.begin_tag(0);

@@ -19,8 +19,10 @@ const MESSAGES: &str = "protocol/src/messages";
 const RECORDS: &str = "protocol/src/records";
 const RANDOM: &str = "protocol/tests/messages/random";
 
-/// Folders that hold generated files alone: what is in them and not printed is stale.
-pub const OWNED: [&str; 2] = [MESSAGES, RECORDS];
+pub const GOLDEN: &str = "protocol/testdata/messages";
+
+/// Folders that hold generated files alone: what is in them and not generated is stale.
+pub const OWNED: [&str; 3] = [MESSAGES, RECORDS, GOLDEN];
 
 /// Schemas of type `data` that have a family; the others get a file of their own in `records/`.
 const FAMILIES: [(&str, &[&str]); 2] = [

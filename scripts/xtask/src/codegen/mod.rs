@@ -1,10 +1,12 @@
 //! `cargo xtask codegen`: prints Kafka's message schemas as Rust.
 //!
 //! The schemas are in Kafka's own jars, which `cargo xtask setup` fetches; a build needs neither, since what is
-//! printed here is committed. Nothing of the schemas' prose is printed, only names and structure.
+//! printed here is committed. With them come the bytes that Kafka's own classes write, for the tests.
+//! Nothing of the schemas' prose is printed, only names and structure.
 
 mod emit;
 mod files;
+mod golden;
 mod layout;
 mod names;
 mod random;
@@ -56,12 +58,14 @@ pub fn run(arguments: &[String]) -> Result<ExitCode> {
     Ok(if check { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// All generated files, formatted.
+/// All generated files: the formatted source, and Kafka's bytes.
 fn generate(jars: &Path) -> Result<Files> {
     let scratch = ci::target().join("codegen");
     fs::create_dir_all(&scratch)?;
     let sources = Sources::read(&scratch, jars)?;
-    format(&scratch.join("out"), files::files(&sources)?)
+    let mut files = format(&scratch.join("out"), files::files(&sources)?)?;
+    files.extend(golden::files(jars, &scratch.join("golden"))?);
+    Ok(files)
 }
 
 /// Runs rustfmt over `files`, in `scratch`.
@@ -90,9 +94,9 @@ fn compare(files: &Files) -> Result<BTreeMap<String, Option<String>>> {
     let root = ci::root();
     let mut stale = BTreeMap::new();
     for folder in OWNED {
-        for path in rust_files(&root.join(folder))? {
+        for path in files_below(&root.join(folder))? {
             let path = path.strip_prefix(&root)?.to_string_lossy().into_owned();
-            if !files.contains_key(&path) {
+            if !files.contains_key(&path) && !path.ends_with(golden::PROGRAM) {
                 stale.insert(path, None);
             }
         }
@@ -105,13 +109,13 @@ fn compare(files: &Files) -> Result<BTreeMap<String, Option<String>>> {
     Ok(stale)
 }
 
-fn rust_files(folder: &Path) -> Result<Vec<PathBuf>> {
+fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let Ok(entries) = fs::read_dir(folder) else { return Ok(found) };
     for entry in entries {
         let path = entry?.path();
         if path.is_dir() {
-            found.extend(rust_files(&path)?);
+            found.extend(files_below(&path)?);
         } else {
             found.push(path);
         }

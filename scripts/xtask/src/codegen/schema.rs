@@ -193,12 +193,13 @@ impl Schema {
     }
 }
 
-/// Schemas write defaults as strings, numbers, booleans or a bare null.
+/// Schemas write defaults as strings, numbers or booleans. Kafka's own generator takes a bare null for
+/// no default at all, and only the string "null" for null.
 fn default_text<'de, D: serde::Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<String>, D::Error> {
     Ok(Some(match serde_json::Value::deserialize(deserializer)? {
-        serde_json::Value::Null => "null".to_owned(),
+        serde_json::Value::Null => String::new(),
         serde_json::Value::String(text) => text,
         other => other.to_string(),
     }))
@@ -222,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn comments_and_bare_nulls_are_read() {
+    fn comments_are_dropped_and_a_bare_null_is_no_default() {
         let schema = Schema::parse(
             r#"// Licence
             { "type": "data", "name": "Example", "validVersions": "0-1", "flexibleVersions": "1+",
@@ -233,6 +234,6 @@ mod tests {
         )
         .unwrap();
         assert_eq!(schema.flexible(), Versions { min: 1, max: 1 });
-        assert_eq!(schema.fields[0].default.as_deref(), Some("null"));
+        assert_eq!(schema.fields[0].default.as_deref(), Some(""));
     }
 }
