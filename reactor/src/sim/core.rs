@@ -1,5 +1,6 @@
 //! One core of a simulated node: what `Environment::Sim` holds.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -17,6 +18,8 @@ pub(crate) struct SimCore {
     pub(super) node: Rc<Node>,
     pub(super) life: Rc<Life>,
     pub(super) index: CoreIndex,
+    /// No task of this core runs before.
+    pub(super) stalled_until: Cell<Instant>,
 }
 
 impl SimCore {

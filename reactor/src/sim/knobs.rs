@@ -14,6 +14,10 @@ pub struct Knobs {
     pub timer_lateness_max: Duration,
     /// A ring of a bell reaches the other core up to this much later.
     pub bell_delay_max: Duration,
+    /// Probability that a core does nothing for a while after a task's turn: it was descheduled, or the
+    /// turn took long.
+    pub core_stalled: f64,
+    pub core_stall: Range<Duration>,
     /// More polls than this without time moving is a livelock: the run panics.
     pub polls_per_instant_max: u64,
     /// Each node's wall clock starts up to this far from the true time, either way.
@@ -62,6 +66,8 @@ impl Default for Knobs {
         Knobs {
             timer_lateness_max: Duration::from_micros(50),
             bell_delay_max: Duration::from_micros(5),
+            core_stalled: 0.0,
+            core_stall: Duration::from_micros(10)..Duration::from_millis(20),
             polls_per_instant_max: 1_000_000,
             wall_clock_offset_max: Duration::ZERO,
             wall_clock_drift_ppm_max: 0,
@@ -104,6 +110,7 @@ impl Knobs {
         Knobs {
             timer_lateness_max: micros(sometimes(random, 20_000)),
             bell_delay_max: micros(sometimes(random, 500)),
+            core_stalled: in_a_million(random, 5_000),
             wall_clock_offset_max: Duration::from_millis(sometimes(random, 3_600_000)),
             wall_clock_drift_ppm_max: sometimes(random, 500),
             network_delay: micros(delay_min)..micros(delay_min + random.below(20_000) + 1),
@@ -129,6 +136,8 @@ impl fmt::Display for Knobs {
         let Knobs {
             timer_lateness_max,
             bell_delay_max,
+            core_stalled,
+            core_stall,
             polls_per_instant_max,
             wall_clock_offset_max,
             wall_clock_drift_ppm_max,
@@ -153,6 +162,7 @@ impl fmt::Display for Knobs {
         write!(
             f,
             "timer_lateness_max={timer_lateness_max:?} bell_delay_max={bell_delay_max:?} \
+             core_stalled={core_stalled} core_stall={core_stall:?} \
              polls_per_instant_max={polls_per_instant_max} \
              wall_clock_offset_max={wall_clock_offset_max:?} \
              wall_clock_drift_ppm_max={wall_clock_drift_ppm_max} \

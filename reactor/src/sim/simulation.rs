@@ -86,6 +86,11 @@ impl Simulation {
         self.world.counters.borrow().clone()
     }
 
+    /// Turns that tasks have had so far: what a test that crashes at every one of them counts by.
+    pub fn polls(&self) -> u64 {
+        self.world.counters.borrow().polls
+    }
+
     /// The marks that this run has reached, and how often.
     pub fn marks(&self) -> BTreeMap<&'static str, u64> {
         self.world.marks.borrow().clone()
@@ -214,7 +219,13 @@ impl Simulation {
     }
 
     fn add_core(&self, node: &Rc<Node>, index: CoreIndex) -> Rc<SimCore> {
-        Rc::new(SimCore { world: self.world.clone(), node: node.clone(), life: node.life(), index })
+        Rc::new(SimCore {
+            world: self.world.clone(),
+            node: node.clone(),
+            life: node.life(),
+            index,
+            stalled_until: Cell::new(Instant(0)),
+        })
     }
 
     /// Makes sure that `node` has a process to run in.

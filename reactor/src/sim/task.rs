@@ -151,6 +151,7 @@ impl Tasks {
             (entry.core.clone(), future, Waker::from(entry.waker.clone()))
         };
         let is_ready = !self.is_cancelled(id) && future.poll(&waker).is_ready();
+        maybe_stall(world, &core);
         // It may have been cancelled, or its node may have crashed, in that very poll.
         let stays = !is_ready && !self.is_cancelled(id);
         if stays {
@@ -172,7 +173,7 @@ impl Tasks {
         self.entries.borrow().get(&id).is_none_or(|entry| entry.is_cancelled)
     }
 
-    /// Takes one of the ready tasks; those of a paused node are put aside.
+    /// Takes one of the ready tasks; those of a paused node or a stalled core are put aside.
     fn pick(&self, world: &World) -> Option<u64> {
         loop {
             let id = {
@@ -187,6 +188,10 @@ impl Tasks {
             match entries.get(&id) {
                 Some(entry) if entry.core.node.is_paused.get() => {
                     entry.core.node.held_tasks.borrow_mut().push(id);
+                }
+                Some(entry) if entry.core.stalled_until.get() > world.now() => {
+                    let span = entry.core.stalled_until.get() - world.now();
+                    world.after(span, move |world| world.tasks.woken(id));
                 }
                 _ => return Some(id),
             }
@@ -224,6 +229,17 @@ impl Tasks {
 
     pub(super) fn drop_life(&self, world: &World, life: &Rc<Life>) {
         self.drop_all(world, |core| Rc::ptr_eq(&core.life, life));
+    }
+}
+
+/// Draws whether `core` stands still after this turn of one of its tasks.
+fn maybe_stall(world: &World, core: &SimCore) {
+    let knobs = world.knobs();
+    let is_stalled = world.schedule().chance(knobs.core_stalled);
+    if is_stalled {
+        let span = world.schedule().span(&knobs.core_stall);
+        core.stalled_until.set(world.now() + span);
+        world.count_fault("core_stalled");
     }
 }
 

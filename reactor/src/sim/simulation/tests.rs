@@ -205,6 +205,54 @@ fn a_paused_node_stands_still_and_goes_on() {
 }
 
 #[test]
+fn a_stalled_core_goes_on_later_and_alone() {
+    let knobs = Knobs {
+        core_stalled: 1.0,
+        core_stall: SECOND..SECOND,
+        timer_lateness_max: Duration::ZERO,
+        ..Knobs::default()
+    };
+    let simulation = Simulation::new(1, knobs);
+    let node = simulation.add_node("a", ip(1));
+    let turns = || async {
+        let start = crate::now();
+        for _ in 0..3 {
+            yield_now().await;
+        }
+        crate::now() - start
+    };
+    let clients = [turns(), turns()].map(|turns| simulation.spawn_client(node, turns));
+    simulation.run_for(SECOND * 10);
+    for client in clients {
+        assert_eq!(client.take_result(), Some(SECOND * 3));
+    }
+    assert_eq!(simulation.now(), Instant(10_000_000_000));
+}
+
+#[test]
+fn a_crash_can_fall_on_every_turn() {
+    let mut turns = 0;
+    for turn in 0.. {
+        let (simulation, node) = one_node(1);
+        let client = simulation.spawn_client(node, async {
+            directory::write_atomic(&path("/state"), &[7; 100]).await.unwrap();
+        });
+        simulation.run_until(|| simulation.polls() == turn, SECOND);
+        let has_ended = client.take_result().is_some();
+        simulation.crash(node, Crash::PowerLoss);
+        let found = simulation
+            .block_on(node, SECOND, async { directory::read(&path("/state")).await })
+            .unwrap();
+        assert!(found.map_or(!has_ended, |contents| contents == [7; 100]), "turn {turn}");
+        turns = turn;
+        if has_ended {
+            break;
+        }
+    }
+    assert!(turns > 8, "{turns} turns");
+}
+
+#[test]
 fn a_livelock_panics() {
     let knobs = Knobs { polls_per_instant_max: 1_000, ..Knobs::default() };
     let simulation = Simulation::new(1, knobs);
