@@ -162,14 +162,16 @@ impl Read for Inner<'_> {
 
 impl<'a> Decompressor<'a> {
     pub fn new(codec: Codec, bytes: &'a [u8], limit: usize) -> Result<Self, DecompressError> {
+        let corrupt = |source| DecompressError::Corrupt { codec, source };
         let inner = match codec {
             Codec::None => Inner::None(bytes),
             Codec::Gzip => Inner::Gzip(flate2::bufread::MultiGzDecoder::new(bytes)),
             Codec::Snappy => Inner::Snappy(XerialReader::new(bytes, limit)),
-            Codec::Lz4 => Inner::Lz4(Box::new(lz4_flex::frame::FrameDecoder::new(bytes))),
-            Codec::Zstd => Inner::Zstd(
-                zstd_decoder(bytes).map_err(|source| DecompressError::Corrupt { codec, source })?,
-            ),
+            Codec::Lz4 => {
+                check_lz4_blocks(bytes).map_err(corrupt)?;
+                Inner::Lz4(Box::new(lz4_flex::frame::FrameDecoder::new(bytes)))
+            }
+            Codec::Zstd => Inner::Zstd(zstd_decoder(bytes).map_err(corrupt)?),
         };
         // One byte more than the limit is let through, to tell an end at the limit from an excess.
         let inner = inner.take((limit as u64).saturating_add(1));
@@ -196,6 +198,19 @@ impl<'a> Decompressor<'a> {
 
     pub fn consume(&mut self, size_bytes: usize) {
         self.inner.consume(size_bytes);
+    }
+}
+
+/// Refuses blocks that build on the ones before them: Kafka's clients and its broker cannot read those.
+/// A frame too short to say is left to the decoder.
+fn check_lz4_blocks(frame: &[u8]) -> io::Result<()> {
+    const FLAGS_POSITION: usize = 4;
+    const BLOCK_INDEPENDENCE: u8 = 0x20;
+    match frame.get(FLAGS_POSITION) {
+        Some(flags) if flags & BLOCK_INDEPENDENCE == 0 => {
+            Err(io::Error::new(io::ErrorKind::Unsupported, "lz4 blocks are not independent"))
+        }
+        Some(_) | None => Ok(()),
     }
 }
 

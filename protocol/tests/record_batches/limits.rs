@@ -1,6 +1,9 @@
 //! Compressed records stay within their limit, whatever their bytes claim.
 
+use std::io::Write;
+
 use bytes::Bytes;
+use lz4_flex::frame::{BlockMode, BlockSize, FrameEncoder, FrameInfo};
 use protocol::model::{Offset, TimestampMs};
 use protocol::record_batch::{
     BatchBuilder, BatchOptions, Codec, Compression, DecompressError, HEADER_SIZE_BYTES,
@@ -99,26 +102,38 @@ fn concatenated_streams_are_read_as_one() {
 
 #[test]
 fn lz4_frames_of_other_writers_are_read() {
-    use lz4_flex::frame::{BlockMode, BlockSize, FrameEncoder, FrameInfo};
-    use std::io::Write;
-    let batch = zeros(Compression::Lz4, 200_000);
-    let plain = zeros(Compression::None, 200_000).record_bytes();
-    for block_mode in [BlockMode::Independent, BlockMode::Linked] {
-        for block_size in [BlockSize::Max64KB, BlockSize::Max256KB, BlockSize::Max4MB] {
-            for checksums in [false, true] {
-                let info = FrameInfo::new()
-                    .block_mode(block_mode)
-                    .block_size(block_size)
-                    .block_checksums(checksums)
-                    .content_checksum(checksums)
-                    .content_size(checksums.then_some(plain.len() as u64));
-                let mut encoder = FrameEncoder::with_frame_info(info, Vec::new());
-                encoder.write_all(&plain).unwrap();
-                let frame = encoder.finish().unwrap();
-                assert_eq!(read(&with_records(&batch, &frame), 1 << 20).unwrap(), 1);
-            }
+    for block_size in [BlockSize::Max64KB, BlockSize::Max256KB, BlockSize::Max4MB] {
+        for checksums in [false, true] {
+            let frame = lz4_frame(BlockMode::Independent, block_size, checksums);
+            assert_eq!(read(&frame, 1 << 20).unwrap(), 1, "{block_size:?} {checksums}");
         }
     }
+}
+
+#[test]
+fn linked_lz4_blocks_are_refused_as_kafka_refuses_them() {
+    let frame = lz4_frame(BlockMode::Linked, BlockSize::Max64KB, false);
+    let error = read(&frame, 1 << 20).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            RecordError::Decompress(DecompressError::Corrupt { codec: Codec::Lz4, .. })
+        ),
+        "{error}"
+    );
+}
+
+fn lz4_frame(block_mode: BlockMode, block_size: BlockSize, checksums: bool) -> RecordBatch {
+    let plain = zeros(Compression::None, 200_000).record_bytes();
+    let info = FrameInfo::new()
+        .block_mode(block_mode)
+        .block_size(block_size)
+        .block_checksums(checksums)
+        .content_checksum(checksums)
+        .content_size(checksums.then_some(plain.len() as u64));
+    let mut encoder = FrameEncoder::with_frame_info(info, Vec::new());
+    encoder.write_all(&plain).unwrap();
+    with_records(&zeros(Compression::Lz4, 200_000), &encoder.finish().unwrap())
 }
 
 #[test]

@@ -44,7 +44,9 @@ fn each_flipped_bit_fails_the_crc() {
 fn damaged_batches_with_a_right_crc_are_errors_or_records() {
     let mut draw = Draw(0x2545_f491_4f6c_dd1d);
     for golden in goldens() {
-        for _ in 0..ROUNDS {
+        // The large ones decompress to 200 KB each time.
+        let rounds = if golden.name.ends_with("_large") { ROUNDS / 10 } else { ROUNDS };
+        for _ in 0..rounds {
             let mut bytes = golden.bytes.to_vec();
             for _ in 0..=draw.below(3) {
                 // Every other damage goes where the header and the first records are.
