@@ -73,7 +73,7 @@ fn tools() -> PathBuf {
 
 /// The folder with Apache Kafka's jars: the broker, its clients and its command-line tools.
 pub fn kafka_jars() -> Result<PathBuf> {
-    if let Some(given) = std::env::var_os("MILLRACE_KAFKA_JARS") {
+    if let Some(given) = std::env::var_os("KAFKA_JARS") {
         return Ok(PathBuf::from(given));
     }
     fetch_once(&tools().join("kafka"), |folder| {

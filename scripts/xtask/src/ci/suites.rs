@@ -3,7 +3,6 @@
 use super::outcome::{Outcome, Row, report};
 use super::{count, setup};
 use anyhow::{Result, bail};
-use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
@@ -86,6 +85,9 @@ fn unit() -> Result<Outcome> {
     for name in OWN_SUITES {
         command.args(["--exclude", name]);
     }
+    if let Ok(jars) = setup::kafka_jars() {
+        command.env("KAFKA_JARS", jars);
+    }
     count::tests(&mut command)
 }
 
@@ -115,14 +117,22 @@ fn release() -> Result<Outcome> {
 
 /// Real clients against the release binary. What setup could not fetch, the suite names as skipped.
 fn clients() -> Result<Outcome> {
+    if !setup::millrace().exists() {
+        return Ok(Outcome::skipped("there is no release binary"));
+    }
     setup::report_missing();
-    count::tests(cargo(&["test", "--package", "clients"]).env("MILLRACE_BIN", setup::millrace()))
+    let mut command = cargo(&["test", "--package", "clients"]);
+    command.env("MILLRACE_BIN", setup::millrace());
+    if let Ok(jars) = setup::kafka_jars() {
+        command.env("KAFKA_JARS", jars);
+    }
+    count::tests(&mut command)
 }
 
 fn demo() -> Result<Outcome> {
-    let script = setup::root().join("scripts/demo");
-    if !Path::new(&setup::millrace()).exists() {
-        return Ok(Outcome::skipped("no release binary"));
+    if !setup::millrace().exists() {
+        return Ok(Outcome::skipped("there is no release binary"));
     }
-    count::single(Command::new(script).args(["--records", "200000"]).current_dir(setup::root()))
+    let mut script = Command::new(setup::root().join("scripts/demo"));
+    count::single(script.args(["--records", "200000"]))
 }

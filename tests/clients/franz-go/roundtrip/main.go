@@ -70,6 +70,8 @@ func produce(ctx context.Context, bootstrap, topic, codec string) error {
 		kgo.SeedBrokers(bootstrap),
 		kgo.DefaultProduceTopic(topic),
 		kgo.AllowAutoTopicCreation(),
+		// A topic that has just been made is asked for again at once, not after seconds.
+		kgo.MetadataMinAge(50*time.Millisecond),
 		kgo.ProducerBatchCompression(chosen),
 		kgo.ProducerLinger(50*time.Millisecond),
 	)

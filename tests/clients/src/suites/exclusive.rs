@@ -1,0 +1,38 @@
+//! A second broker on what the first one has refuses to run and says why.
+
+use super::round::{Round, other_client_goes_on};
+use crate::broker::Shares;
+use crate::{Broker, Finished, Kind, Tools};
+use anyhow::{Result, ensure};
+
+pub fn intrude(round: &mut Round, broker: &Broker) {
+    for (shares, what) in [
+        (Shares::Port, "a second broker on the same port refuses to run"),
+        (Shares::DataDirectory, "a second broker on the same data directory refuses to run"),
+    ] {
+        let site = round.site;
+        let name = round.case_name(what);
+        round.report.case(&name, &[], |tools| {
+            let refused = site.intruder(tools, shares)?;
+            ensure!(!refused.status.success(), "it ended with 0: {refused:?}");
+            if site.kind == Kind::Millrace {
+                one_line_with_remedy(&refused)?;
+            }
+            Ok(())
+        });
+    }
+    let name = round.case_name("the first broker goes on after intruders");
+    let topic = "after-intruders";
+    round
+        .report
+        .case(&name, &[Tools::FRANZ_GO], |tools| other_client_goes_on(tools, broker, topic));
+}
+
+/// A person reads one line that says what is wrong and what to do, and no trace of a panic.
+fn one_line_with_remedy(refused: &Finished) -> Result<()> {
+    let errors: Vec<&str> = refused.stderr.lines().filter(|line| !line.trim().is_empty()).collect();
+    let last = errors.last().copied().unwrap_or_default();
+    ensure!(!refused.stderr.contains("panicked"), "{}", refused.stderr);
+    ensure!(last.contains(": ") && last.len() < 400, "no one-line error: {}", refused.stderr);
+    Ok(())
+}

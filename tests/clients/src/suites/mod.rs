@@ -1,0 +1,10 @@
+//! The cases, in the order in which they run against one broker.
+
+mod codecs;
+mod exclusive;
+mod hostile;
+mod kafka_tools;
+mod round;
+mod stopped;
+
+pub use round::run;

@@ -1,0 +1,96 @@
+//! Where the clients are. `cargo xtask setup` fetches them; what is missing is named, never guessed.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The clients that were found, and a reason for each that was not.
+#[derive(Debug)]
+pub struct Tools {
+    found: BTreeMap<&'static str, PathBuf>,
+}
+
+/// One of Apache Kafka's own command-line tools, by its main class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KafkaTool {
+    Broker,
+    ConsoleConsumer,
+    ConsoleProducer,
+    BrokerApiVersions,
+    DumpLog,
+    GetOffsets,
+    Storage,
+    Topics,
+}
+
+impl KafkaTool {
+    fn main_class(self) -> &'static str {
+        match self {
+            Self::Broker => "kafka.Kafka",
+            Self::ConsoleConsumer => "org.apache.kafka.tools.consumer.ConsoleConsumer",
+            Self::ConsoleProducer => "org.apache.kafka.tools.ConsoleProducer",
+            Self::BrokerApiVersions => "org.apache.kafka.tools.BrokerApiVersionsCommand",
+            Self::DumpLog => "org.apache.kafka.tools.DumpLogSegments",
+            Self::GetOffsets => "org.apache.kafka.tools.GetOffsetShell",
+            Self::Storage => "kafka.tools.StorageTool",
+            Self::Topics => "org.apache.kafka.tools.TopicCommand",
+        }
+    }
+}
+
+impl Tools {
+    pub const KCAT: &'static str = "kcat";
+    pub const KAFKA: &'static str = "kafka";
+    pub const FRANZ_GO: &'static str = "franz-go";
+    pub const CONFLUENT_KAFKA: &'static str = "confluent-kafka";
+
+    pub fn find() -> Self {
+        let fetched = target().join("tools");
+        let jars = std::env::var_os("KAFKA_JARS").map(PathBuf::from);
+        let candidates = [
+            (Self::KCAT, on_path("kcat")),
+            (Self::KAFKA, Some(jars.unwrap_or_else(|| fetched.join("kafka")))),
+            (Self::FRANZ_GO, Some(fetched.join("franz-go/roundtrip"))),
+            (Self::CONFLUENT_KAFKA, Some(fetched.join("python/bin/python"))),
+        ];
+        let exists = |(name, path): (&'static str, Option<PathBuf>)| {
+            path.filter(|path| path.exists()).map(|path| (name, path))
+        };
+        Self { found: candidates.into_iter().filter_map(exists).collect() }
+    }
+
+    /// Why a case that needs `name` cannot run; `None` when it can.
+    pub fn missing(&self, name: &str) -> Option<String> {
+        (!self.found.contains_key(name))
+            .then(|| format!("{name} is missing: run `cargo xtask setup {name}`"))
+    }
+
+    /// The command for `name`, which the caller has checked with [`Self::missing`].
+    pub fn command(&self, name: &str) -> Command {
+        let path = self.found.get(name).unwrap_or_else(|| panic!("{name} was not found"));
+        Command::new(path)
+    }
+
+    /// One of Kafka's tools, with a heap that suits many of them beside a broker.
+    pub fn kafka(&self, tool: KafkaTool) -> Command {
+        let jars = self.found.get(Self::KAFKA).expect("Apache Kafka's jars were found");
+        let mut java = Command::new("java");
+        java.args(["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp"]);
+        java.arg(jars.join("*")).arg(tool.main_class());
+        java
+    }
+}
+
+pub fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+}
+
+pub fn target() -> PathBuf {
+    let configured = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    configured.map_or_else(|| root().join("target"), |target| root().join(target))
+}
+
+fn on_path(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| file.is_file())
+}
