@@ -17,9 +17,9 @@ use protocol::model::{BrokerId, LeaderEpoch, MonotonicNs, Offset};
 use protocol::records::metadata::{AbortTransactionRecord, MetadataRecord};
 
 use crate::decide::{
-    Decision, Draw, Now, Sessions, View, allocate_producer_ids, bootstrap_feature_records,
-    bootstrap_records, broker_heartbeat, broker_registration, create_partitions, create_topics,
-    delete_topics, fence_broker,
+    Decision, Draw, Now, Sessions, View, allocate_producer_ids, assign_replicas_to_dirs,
+    bootstrap_feature_records, bootstrap_records, broker_heartbeat, broker_registration,
+    create_partitions, create_topics, delete_topics, fence_broker,
 };
 use crate::load::ControllerConfig;
 use crate::metadata::{
@@ -344,6 +344,8 @@ impl Controller {
             Request::AllocateProducerIds(request) => {
                 Ok(wrap(allocate_producer_ids(&view, request), Response::AllocateProducerIds))
             }
+            Request::AssignReplicasToDirs(request) => assign_replicas_to_dirs(&view, request)
+                .map(|decision| wrap(decision, Response::AssignReplicasToDirs)),
         };
         decided.unwrap_or_else(|refusal| Decision {
             records: Vec::new(),

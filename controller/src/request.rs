@@ -5,10 +5,11 @@ use protocol::messages::create_partitions::CreatePartitionsTopicResult;
 use protocol::messages::create_topics::CreatableTopicResult;
 use protocol::messages::delete_topics::{DeletableTopicResult, DeleteTopicState};
 use protocol::messages::{
-    AllocateProducerIdsRequest, AllocateProducerIdsResponse, BrokerHeartbeatRequest,
-    BrokerHeartbeatResponse, BrokerRegistrationRequest, BrokerRegistrationResponse,
-    CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest, CreateTopicsResponse,
-    DeleteTopicsRequest, DeleteTopicsResponse,
+    AllocateProducerIdsRequest, AllocateProducerIdsResponse, AssignReplicasToDirsRequest,
+    AssignReplicasToDirsResponse, BrokerHeartbeatRequest, BrokerHeartbeatResponse,
+    BrokerRegistrationRequest, BrokerRegistrationResponse, CreatePartitionsRequest,
+    CreatePartitionsResponse, CreateTopicsRequest, CreateTopicsResponse, DeleteTopicsRequest,
+    DeleteTopicsResponse,
 };
 use protocol::model::TopicId;
 
@@ -25,6 +26,7 @@ pub enum Request {
     BrokerRegistration(BrokerRegistrationRequest),
     BrokerHeartbeat(BrokerHeartbeatRequest),
     AllocateProducerIds(AllocateProducerIdsRequest),
+    AssignReplicasToDirs(AssignReplicasToDirsRequest),
 }
 
 /// The answer to the [`Request`] of the same name.
@@ -36,6 +38,7 @@ pub enum Response {
     BrokerRegistration(BrokerRegistrationResponse),
     BrokerHeartbeat(BrokerHeartbeatResponse),
     AllocateProducerIds(AllocateProducerIdsResponse),
+    AssignReplicasToDirs(AssignReplicasToDirsResponse),
 }
 
 impl Request {
@@ -47,6 +50,7 @@ impl Request {
                 let topics = request.topics.iter().map(|topic| CreatableTopicResult {
                     name: topic.name.clone(),
                     error_code,
+                    error_message: None,
                     ..CreatableTopicResult::default()
                 });
                 Response::CreateTopics(CreateTopicsResponse {
@@ -80,6 +84,12 @@ impl Request {
                 Response::AllocateProducerIds(AllocateProducerIdsResponse {
                     error_code,
                     ..AllocateProducerIdsResponse::default()
+                })
+            }
+            Request::AssignReplicasToDirs(_) => {
+                Response::AssignReplicasToDirs(AssignReplicasToDirsResponse {
+                    error_code,
+                    ..AssignReplicasToDirsResponse::default()
                 })
             }
         }

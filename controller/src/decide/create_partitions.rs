@@ -1,7 +1,5 @@
 //! CreatePartitions: more partitions for topics that exist. Source: KIP-195.
 
-use std::collections::BTreeSet;
-
 use protocol::error_code::ErrorCode;
 use protocol::messages::create_partitions::{CreatePartitionsTopic, CreatePartitionsTopicResult};
 use protocol::messages::{CreatePartitionsRequest, CreatePartitionsResponse};
@@ -10,7 +8,7 @@ use protocol::records::metadata::MetadataRecord;
 
 use crate::metadata::Topic;
 
-use super::create_topics::{check_replicas, new_partition};
+use super::create_topics::{check_replicas, count_names, new_partition};
 use super::placement::place;
 use super::{Decision, Draw, RECORDS_PER_DECISION_MAX, Refusal, View};
 
@@ -21,18 +19,15 @@ pub fn create_partitions(
 ) -> Decision<CreatePartitionsResponse> {
     let mut records = Vec::new();
     let mut results = Vec::with_capacity(request.topics.len());
-    let mut seen = BTreeSet::new();
+    let mut named = count_names(request.topics.iter().map(|topic| &*topic.name));
     for topic in &request.topics {
-        if !seen.insert(&*topic.name) {
-            continue;
-        }
-        let is_duplicate =
-            request.topics.iter().filter(|other| other.name == topic.name).count() > 1;
-        let grown = if is_duplicate {
-            Err(Refusal::new(ErrorCode::InvalidRequest, "Duplicate topic name"))
-        } else {
-            let room = RECORDS_PER_DECISION_MAX.saturating_sub(records.len());
-            grow(view, topic, room, draw)
+        let grown = match named.remove(&*topic.name) {
+            None => continue,
+            Some(1) => {
+                let room = RECORDS_PER_DECISION_MAX.saturating_sub(records.len());
+                grow(view, topic, room, draw)
+            }
+            Some(_) => Err(Refusal::new(ErrorCode::InvalidRequest, "Duplicate topic name")),
         };
         let (error, message) = match grown {
             Ok(new) => {

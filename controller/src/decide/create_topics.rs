@@ -2,7 +2,7 @@
 //! its own. Auto-creation takes the same way. Sources: KIP-4, KIP-525, Kafka's
 //! `ReplicationControlManager`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use protocol::error_code::ErrorCode;
@@ -37,18 +37,16 @@ pub fn create_topics(
 ) -> Decision<CreateTopicsResponse> {
     let mut records = Vec::new();
     let mut topics = Vec::with_capacity(request.topics.len());
-    let mut seen = BTreeSet::new();
+    let mut named = count_names(request.topics.iter().map(|topic| &*topic.name));
     for topic in &request.topics {
-        if !seen.insert(&*topic.name) {
-            continue;
-        }
-        let is_duplicate =
-            request.topics.iter().filter(|other| other.name == topic.name).count() > 1;
-        let created = if is_duplicate {
-            Err(Refusal::new(ErrorCode::InvalidRequest, "Duplicate topic name"))
-        } else {
-            let room = RECORDS_PER_DECISION_MAX.saturating_sub(records.len());
-            create_topic(view, topic, room, draw)
+        // The first of several says that they are; the others are not answered, as in Kafka.
+        let created = match named.remove(&*topic.name) {
+            None => continue,
+            Some(1) => {
+                let room = RECORDS_PER_DECISION_MAX.saturating_sub(records.len());
+                create_topic(view, topic, room, draw)
+            }
+            Some(_) => Err(Refusal::new(ErrorCode::InvalidRequest, "Duplicate topic name")),
         };
         topics.push(match created {
             Ok(created) => {
@@ -65,6 +63,15 @@ pub fn create_topics(
         }
     }
     Decision { records, response: CreateTopicsResponse { throttle_time_ms: 0, topics } }
+}
+
+/// How often each name is in a request.
+pub(super) fn count_names<'a>(names: impl Iterator<Item = &'a str>) -> BTreeMap<&'a str, usize> {
+    let mut counts = BTreeMap::new();
+    for name in names {
+        *counts.entry(name).or_default() += 1;
+    }
+    counts
 }
 
 fn refused(topic: &CreatableTopic, refusal: Refusal) -> CreatableTopicResult {
@@ -122,6 +129,7 @@ fn create_topic(
     let result = CreatableTopicResult {
         name: topic.name.clone(),
         topic_id,
+        error_message: None,
         num_partitions: partition_count as i32,
         replication_factor: replication_factor as i16,
         configs: Some(described_configs(view, &configs)),

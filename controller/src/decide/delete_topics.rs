@@ -1,5 +1,7 @@
 //! DeleteTopics, by name or by id. Sources: KIP-4, KIP-516, Kafka's `ControllerApis`.
 
+use std::collections::BTreeMap;
+
 use protocol::error_code::ErrorCode;
 use protocol::messages::delete_topics::{DeletableTopicResult, DeleteTopicState};
 use protocol::messages::{DeleteTopicsRequest, DeleteTopicsResponse};
@@ -9,6 +11,7 @@ use protocol::wire::WireString;
 
 use crate::metadata::MetadataImage;
 
+use super::create_topics::count_names;
 use super::{Decision, RECORDS_PER_DECISION_MAX, Refusal, View};
 
 /// From this version on, a disabled deletion has an error code of its own.
@@ -16,14 +19,13 @@ const TOPIC_DELETION_DISABLED_VERSION: i16 = 3;
 /// From this version on, topics are named by [`DeleteTopicState`].
 const TOPIC_STATES_VERSION: i16 = 6;
 
-const SUPPLIED_TWICE: &str = "The topic is named both by its name and by its id";
-
 pub fn delete_topics(
     view: &View<'_>,
     version: i16,
     request: &DeleteTopicsRequest,
 ) -> Decision<DeleteTopicsResponse> {
     let states = states(version, request);
+    let named = Named::of(&states);
     let mut records = Vec::new();
     let mut responses = Vec::with_capacity(states.len());
     for state in &states {
@@ -35,7 +37,7 @@ pub fn delete_topics(
                 format!("One request may delete at most {RECORDS_PER_DECISION_MAX} topics"),
             ))
         } else {
-            find(view.image, &states, state)
+            find(view.image, &named, state)
         };
         responses.push(match deleted {
             Ok((name, topic_id)) => {
@@ -77,43 +79,52 @@ fn disabled(version: i16) -> Refusal {
     Refusal::new(error, "Topic deletion is disabled (delete.topic.enable)")
 }
 
+/// How often each topic is in a request, by name and by id.
+struct Named<'a> {
+    names: BTreeMap<&'a str, usize>,
+    ids: BTreeMap<TopicId, usize>,
+}
+
+impl<'a> Named<'a> {
+    fn of(states: &'a [DeleteTopicState]) -> Self {
+        let mut ids = BTreeMap::new();
+        for state in states.iter().filter(|state| state.name.is_none()) {
+            *ids.entry(state.topic_id).or_default() += 1;
+        }
+        Named { names: count_names(states.iter().filter_map(|state| state.name.as_deref())), ids }
+    }
+}
+
 fn find(
     image: &MetadataImage,
-    all: &[DeleteTopicState],
+    named: &Named<'_>,
     state: &DeleteTopicState,
 ) -> Result<(WireString, TopicId), Refusal> {
-    let invalid = |message: &str| Err(Refusal::new(ErrorCode::InvalidRequest, message));
-    match (&state.name, state.topic_id) {
+    let invalid = |message: &str| Refusal::new(ErrorCode::InvalidRequest, message);
+    let unknown = |error| Refusal::new(error, "This server does not host this topic");
+    let (topic, count) = match (&state.name, state.topic_id) {
         (Some(_), id) if !id.is_zero() => {
-            invalid("You may not specify both topic name and topic id")
+            return Err(invalid("You may not specify both topic name and topic id"));
         }
-        (None, id) if id.is_zero() => invalid("Neither topic name nor id were specified"),
+        (None, id) if id.is_zero() => {
+            return Err(invalid("Neither topic name nor id were specified"));
+        }
         (Some(name), _) => {
-            if all.iter().filter(|other| other.name.as_ref() == Some(name)).count() > 1 {
-                return invalid("Duplicate topic name");
-            }
-            let topic = image.topic_by_name(name).ok_or_else(|| {
-                Refusal::new(
-                    ErrorCode::UnknownTopicOrPartition,
-                    "This server does not host this topic",
-                )
-            })?;
-            if all.iter().any(|other| other.topic_id == topic.id) {
-                return invalid(SUPPLIED_TWICE);
-            }
-            Ok((name.clone(), topic.id))
+            let topic = image.topic_by_name(name);
+            let count = named.names.get(&**name);
+            (topic.ok_or_else(|| unknown(ErrorCode::UnknownTopicOrPartition)), count)
         }
         (None, id) => {
-            if all.iter().filter(|other| other.topic_id == id).count() > 1 {
-                return invalid("Duplicate topic id");
-            }
-            let topic = image.topic_by_id(id).ok_or_else(|| {
-                Refusal::new(ErrorCode::UnknownTopicId, "This server does not host this topic id")
-            })?;
-            if all.iter().any(|other| other.name.as_deref() == Some(&*topic.name)) {
-                return invalid(SUPPLIED_TWICE);
-            }
-            Ok(((*topic.name).into(), id))
+            let topic = image.topic_by_id(id);
+            (topic.ok_or_else(|| unknown(ErrorCode::UnknownTopicId)), named.ids.get(&id))
         }
+    };
+    if count.is_some_and(|&count| count > 1) {
+        return Err(invalid("Duplicate topic name or id"));
     }
+    let topic = topic?;
+    if named.names.contains_key(&*topic.name) && named.ids.contains_key(&topic.id) {
+        return Err(invalid("The topic is named both by its name and by its id"));
+    }
+    Ok(((*topic.name).into(), topic.id))
 }

@@ -1,8 +1,9 @@
 //! What happens to partitions when a broker comes or goes.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use protocol::model::{BrokerEpoch, BrokerId, DirectoryId, PartitionId};
+use protocol::model::{BrokerEpoch, BrokerId, DirectoryId, PartitionId, TopicId};
 use protocol::records::metadata::{BrokerRegistrationChangeRecord, MetadataRecord};
 
 use crate::metadata::{ConfigResource, ELR_VERSION, Partition, Topic};
@@ -61,7 +62,7 @@ pub(super) fn move_partitions(view: &View<'_>, change: Move) -> Vec<MetadataReco
         }
         Move::Arrives(_) => partition.leader.is_none(),
     };
-    move_those(view, change, concerns)
+    move_those(view, change, |_, _, partition| concerns(partition))
 }
 
 /// The records of the partitions that `broker` has in directories that went offline.
@@ -70,20 +71,33 @@ pub(super) fn move_from_directories(
     broker: BrokerId,
     offline: &[DirectoryId],
 ) -> Vec<MetadataRecord> {
-    move_those(view, Move::Leaves(broker), |partition| {
+    move_those(view, Move::Leaves(broker), |_, _, partition| {
         partition.isr.contains(&broker)
             && partition.directory_of(broker).is_some_and(|directory| offline.contains(&directory))
+    })
+}
+
+/// The records of `partitions` when `broker` cannot hold them any more.
+pub(super) fn move_away(
+    view: &View<'_>,
+    broker: BrokerId,
+    partitions: &BTreeSet<(TopicId, PartitionId)>,
+) -> Vec<MetadataRecord> {
+    move_those(view, Move::Leaves(broker), |topic_id, id, partition| {
+        partition.isr.contains(&broker) && partitions.contains(&(topic_id, id))
     })
 }
 
 fn move_those(
     view: &View<'_>,
     change: Move,
-    concerns: impl Fn(&Partition) -> bool,
+    concerns: impl Fn(TopicId, PartitionId, &Partition) -> bool,
 ) -> Vec<MetadataRecord> {
     let mut records = Vec::new();
     for topic in view.image.topics().iter() {
-        let mut partitions = topic.partitions.iter().filter(|(_, p)| concerns(p)).peekable();
+        let partitions = topic.partitions.iter();
+        let mut partitions =
+            partitions.filter(|&(&id, partition)| concerns(topic.id, id, partition)).peekable();
         if partitions.peek().is_some() {
             let rules = Rules::of(view, topic);
             records.extend(

@@ -1,6 +1,7 @@
 //! Decisions: a request and the state become records and a response. Nothing here changes state;
 //! replaying the records does.
 
+mod assign_replicas_to_dirs;
 mod bootstrap;
 mod brokers;
 mod create_partitions;
@@ -21,6 +22,7 @@ use protocol::records::metadata::MetadataRecord;
 
 use crate::metadata::MetadataImage;
 
+pub use assign_replicas_to_dirs::assign_replicas_to_dirs;
 pub use bootstrap::{bootstrap_feature_records, bootstrap_records};
 pub use brokers::{broker_heartbeat, broker_registration};
 pub use create_partitions::create_partitions;

@@ -129,11 +129,6 @@ impl MetadataImage {
         self.next_producer_id
     }
 
-    /// Whether no record has said anything yet.
-    pub fn is_empty(&self) -> bool {
-        MetadataImage { next_offset: Offset::ZERO, ..self.clone() } == MetadataImage::default()
-    }
-
     /// Folds in the record at `offset`. On an error nothing is changed.
     ///
     /// Transactions are not seen here but by [`super::Fold`].

@@ -315,3 +315,149 @@ impl Node {
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use protocol::model::{BrokerId, DirectoryId};
+
+    use super::*;
+    use crate::raft::Voter;
+
+    fn config(voter_ids: &[i32]) -> NodeConfig {
+        let voters = voter_ids.iter().map(|&id| Voter {
+            key: ReplicaKey { id: BrokerId(id), directory_id: Some(DirectoryId::ONE) },
+            endpoints: Vec::new(),
+            kraft_versions: 0..=1,
+        });
+        NodeConfig {
+            replica: ReplicaKey { id: BrokerId(1), directory_id: Some(DirectoryId::ONE) },
+            voters: VoterSet::new(voters).unwrap_or_default(),
+            kraft_version: KraftVersion::Dynamic,
+            voters_in_log: true,
+        }
+    }
+
+    fn log(end: i64, leader_epoch: i32) -> LogEnd {
+        LogEnd { log_end_offset: Offset(end), leader_epoch: LeaderEpoch::from_wire(leader_epoch) }
+    }
+
+    fn start() -> Event {
+        Event::Start { now: TimestampMs(1) }
+    }
+
+    fn flushed(offset: i64) -> Event {
+        Event::Flushed { durable_end_offset: Offset(offset) }
+    }
+
+    fn append(next_offset: i64) -> Event {
+        Event::Append { batch: Bytes::from_static(b"batch"), next_offset: Offset(next_offset) }
+    }
+
+    /// A node with a log of ten records that took `events`.
+    fn node(events: &[Event]) -> Node {
+        let mut node = Node::new(config(&[1]), None, log(10, 3)).unwrap();
+        for event in events {
+            node.step(event.clone(), &mut Vec::new()).unwrap();
+        }
+        node
+    }
+
+    fn describe(actions: &[Action]) -> String {
+        let words = actions.iter().map(|action| match action {
+            Action::PersistQuorumState(state) => match state.leader_id {
+                Some(_) => format!("persist leader of {}", state.leader_epoch),
+                None => format!("persist vote in {}", state.leader_epoch),
+            },
+            Action::Lead { leader_epoch, epoch_start_offset } => {
+                format!("lead {leader_epoch} from {epoch_start_offset}")
+            }
+            Action::Append { base_offset, next_offset, .. } => {
+                format!("append {base_offset}..{next_offset}")
+            }
+            Action::HighWatermark(offset) => format!("high watermark {offset}"),
+            Action::Resign => "resign".to_owned(),
+        });
+        words.collect::<Vec<_>>().join(", ")
+    }
+
+    #[test]
+    fn every_state_answers_every_event() {
+        let persisted = || Event::QuorumStatePersisted;
+        let leader = [start(), persisted(), persisted()];
+        let failed = [start(), Event::StorageFailed];
+        for (history, event, want) in [
+            (&[][..], start(), "persist vote in 4"),
+            (&[], persisted(), "refused: no quorum state is being persisted"),
+            (&[], append(11), "refused: the node is not the leader"),
+            (&[], flushed(10), ""),
+            (&[], flushed(11), "refused: flushed up to 11, which is not within 10..=10"),
+            (&[], Event::StorageFailed, ""),
+            (&leader[..1], start(), "refused: the node has been started before"),
+            (&leader[..1], persisted(), "persist leader of 4"),
+            (&leader[..1], append(11), "refused: the node is not the leader"),
+            (&leader[..1], flushed(10), ""),
+            (&leader[..1], Event::StorageFailed, ""),
+            (&leader[..2], start(), "refused: the node has been started before"),
+            (&leader[..2], persisted(), "lead 4 from 10, append 10..11"),
+            (&leader[..2], append(11), "refused: the node is not the leader"),
+            (&leader[..2], flushed(10), ""),
+            (&leader[..2], Event::StorageFailed, ""),
+            (&leader, start(), "refused: the node has been started before"),
+            (&leader, persisted(), "refused: no quorum state is being persisted"),
+            (&leader, append(12), "append 11..12"),
+            (&leader, append(11), "refused: an append from 11 to 11 has no record"),
+            (&leader, flushed(10), ""), // nothing of this leader epoch is durable
+            (&leader, flushed(11), "high watermark 11"),
+            (&leader, flushed(9), "refused: flushed up to 9, which is not within 10..=11"),
+            (&leader, Event::StorageFailed, "resign"),
+            (&failed, start(), "refused: the node has been started before"),
+            (&failed, persisted(), ""), // what was under way may still end
+            (&failed, append(11), "refused: the node is not the leader"),
+            (&failed, flushed(10), ""),
+            (&failed, Event::StorageFailed, ""),
+        ] {
+            let mut node = node(history);
+            let before = node.clone();
+            let mut actions = Vec::new();
+            let got = match node.step(event.clone(), &mut actions) {
+                Ok(()) => describe(&actions),
+                Err(refused) => {
+                    assert_eq!((&node, actions.len()), (&before, 0), "{before:?} {event:?}");
+                    format!("refused: {refused}")
+                }
+            };
+            assert_eq!(got, want, "{:?} {event:?}", before.state());
+        }
+    }
+
+    #[test]
+    fn a_leader_epoch_is_above_all_that_were_seen() {
+        let stored =
+            |epoch| QuorumState { leader_epoch: LeaderEpoch(epoch), leader_id: None, voted: None };
+        for (stored, log, want) in [
+            (None, log(0, -1), 1),
+            (Some(stored(6)), log(10, 3), 7),
+            (Some(stored(2)), log(10, 3), 4), // the file is older than the log
+            (None, log(10, 3), 4),
+        ] {
+            let mut node = Node::new(config(&[1]), stored.as_ref(), log).unwrap();
+            node.step(start(), &mut Vec::new()).unwrap();
+            assert_eq!(node.leader_epoch(), LeaderEpoch(want), "{stored:?} {log:?}");
+        }
+    }
+
+    #[test]
+    fn what_it_cannot_do_is_refused_by_name() {
+        for (voters, want) in [
+            (&[][..], "the quorum has no voter: format the directory with a voter set"),
+            (&[1, 2], "the quorum has 2 voters; only one voter is implemented"),
+            (
+                &[2],
+                "node 1@AAAAAAAAAAAAAAAAAAAAAQ is not the quorum's voter 2@AAAAAAAAAAAAAAAAAAAAAQ",
+            ),
+        ] {
+            let refused = Node::new(config(voters), None, log(0, -1)).unwrap_err();
+            assert_eq!(refused.to_string(), want);
+        }
+    }
+}
