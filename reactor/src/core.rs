@@ -20,13 +20,16 @@ impl fmt::Display for CoreIndex {
 pub struct Settings {
     /// Pin core `n` to the `n`-th CPU of this process's affinity mask (modulo their count).
     pub pinned: bool,
-    /// Length of the time slice after which a busy core looks at sockets and timers again.
+    /// Length of a time slice. Files, sockets, timers, bells and other threads reach a busy core
+    /// between any two of its tasks; a slice bounds what only glommio sees, wakers of other threads
+    /// that do not come by [`crate::outside`] or the mesh. Short slices are no gain and cost parks
+    /// that are lost until the watchdog finds them (docs/adr/0030).
     pub preempt_us: u64,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { pinned: true, preempt_us: 1_000 }
+        Settings { pinned: true, preempt_us: 100_000 }
     }
 }
 
@@ -64,8 +67,8 @@ where
     real::core::launch(settings, seeds, start).map(Cores)
 }
 
-/// Signals that the watchdog has sent to cores of this process that did not answer it in time: a core
-/// that slept although it had work, or was busy for more than 10 ms. For a metric.
+/// Signals that the watchdog has sent to cores of this process that slept although they had work. For
+/// a metric.
 pub fn watchdog_kicks() -> u64 {
     real::watchdog::kicks()
 }

@@ -1,5 +1,7 @@
 //! The one way in for threads that are not cores: a bounded channel, and the stop signal.
 
+use crate::environment::{Environment, current};
+
 /// The sending end, for any thread. Clones share the channel.
 pub struct Sender<T>(flume::Sender<T>);
 
@@ -32,7 +34,12 @@ impl<T> Sender<T> {
 impl<T> Receiver<T> {
     /// The next message; [`Closed`] when every sender is gone and nothing is left.
     pub async fn recv(&self) -> Result<T, Closed> {
-        self.0.recv_async().await.map_err(|_| Closed)
+        let received = match current() {
+            Environment::Real(core) => core.foreign().wait_for(self.0.recv_async()).await,
+            // Whoever sends there is a part of the simulation, and on its thread.
+            Environment::Sim(_) => self.0.recv_async().await,
+        };
+        received.map_err(|_| Closed)
     }
 }
 

@@ -9,7 +9,7 @@ use std::task::{Poll, Waker};
 
 use super::core::RealCore;
 use super::operation::Operation;
-use super::ring::InFlight;
+use super::ring::{InFlight, Ring};
 
 /// A bell of one core. One task waits at a time; rings while none does are remembered as one.
 pub(crate) struct Bell {
@@ -42,11 +42,15 @@ impl Bell {
     /// Panics where the process is out of descriptors: bells are made when a core starts, and a core
     /// that cannot be woken is none.
     pub(crate) fn new(core: &RealCore) -> Self {
+        Self::on(core.ring())
+    }
+
+    /// The same, while the core is being made.
+    pub(super) fn on(ring: &Rc<Ring>) -> Self {
         let descriptor = Arc::new(eventfd(libc::EFD_NONBLOCK).expect("a descriptor for a bell"));
         let rung = Rc::new(Rung::default());
-        let poll = core
-            .ring()
-            .start(Operation::Bell { descriptor: descriptor.clone(), rung: rung.clone() });
+        let poll =
+            ring.start(Operation::Bell { descriptor: descriptor.clone(), rung: rung.clone() });
         Bell { rung, descriptor, _poll: poll }
     }
 

@@ -2,8 +2,11 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 use std::thread;
 
+use super::foreign::Foreign;
+use super::host;
 use crate::core::CoreIndex;
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -11,22 +14,26 @@ type Job = Box<dyn FnOnce() + Send>;
 /// Runs jobs in the order in which they were given, one at a time. It ends with the core.
 pub(crate) struct HelperThread {
     jobs: flume::Sender<Job>,
+    foreign: Rc<Foreign>,
 }
 
 impl HelperThread {
-    /// Panics where the thread cannot be started: no core can work without.
-    pub(crate) fn start(core: CoreIndex) -> Self {
+    /// Panics where the thread cannot be started: no core can work without. It may run on all of
+    /// `cpus`: on the CPU of its core alone it would take turns with it.
+    pub(crate) fn start(core: CoreIndex, cpus: Vec<usize>, foreign: Rc<Foreign>) -> Self {
         // Unbounded: each job has a task of the core that waits for it, or was bounded by one.
         let (jobs, queue) = flume::unbounded::<Job>();
         thread::Builder::new()
             .name(format!("core-{core}-files"))
             .spawn(move || {
+                // Where it cannot be moved it still works.
+                let _ = host::pin_to(&cpus);
                 for job in queue {
                     job();
                 }
             })
             .expect("a thread for blocking calls");
-        HelperThread { jobs }
+        HelperThread { jobs, foreign }
     }
 
     /// Runs `job` on the helper thread and returns its result. Where the future is dropped, the job
@@ -44,6 +51,6 @@ impl HelperThread {
             let _ = reply.send(outcome);
         };
         self.jobs.send(Box::new(run)).expect("the helper thread lives as long as its core");
-        result.recv_async().await.expect("every job replies")
+        self.foreign.wait_for(result.recv_async()).await.expect("every job replies")
     }
 }

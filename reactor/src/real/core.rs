@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::future::Future;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::{OnceLock, mpsc};
 use std::thread::{self, JoinHandle};
@@ -16,15 +17,17 @@ use glommio::{
 
 use super::bell::{Bell, eventfd};
 use super::blocking::HelperThread;
+use super::foreign::Foreign;
 use super::ring::Ring;
 use super::task::RealTask;
+use super::timers::Timers;
 use super::watchdog::Watch;
 use super::{clock, host, watchdog};
 use crate::core::{CoreIndex, LaunchError, Settings};
 use crate::environment::{Environment, enter};
 use crate::time::Instant;
 
-/// The depth of glommio's own rings, which carry a timer and one eventfd.
+/// The depth of glommio's own rings, which carry its time slices and one eventfd.
 const GLOMMIO_RING_DEPTH: usize = 256;
 
 /// glommio's own buffers: it reads 8 bytes at a time here.
@@ -36,7 +39,9 @@ const DISK_IN_FLIGHT_MAX: usize = 128;
 
 pub(crate) struct RealCore {
     ring: Rc<Ring>,
+    timers: Rc<Timers>,
     queue: TaskQueueHandle,
+    foreign: Rc<Foreign>,
     helper: HelperThread,
     drain_hooks: RefCell<Vec<Box<dyn Fn()>>>,
 }
@@ -51,11 +56,10 @@ impl RealCore {
     }
 
     pub(crate) async fn sleep_until(&self, deadline: Instant) {
-        let span = deadline - self.now();
-        if span.is_zero() {
+        if deadline <= self.now() {
             crate::task::yield_now().await;
         } else {
-            glommio::timer::Timer::new(span).await;
+            self.timers.sleep_until(deadline).await;
         }
     }
 
@@ -64,11 +68,28 @@ impl RealCore {
     }
 
     pub(crate) fn spawn<T: 'static>(
-        &self,
+        self: &Rc<Self>,
         future: impl Future<Output = T> + 'static,
     ) -> RealTask<T> {
-        let task = glommio::spawn_local_into(future, self.queue);
+        let core = self.clone();
+        let looked_after = async move {
+            let mut future = pin!(future);
+            std::future::poll_fn(move |context| {
+                core.look();
+                future.as_mut().poll(context)
+            })
+            .await
+        };
+        let task = glommio::spawn_local_into(looked_after, self.queue);
         RealTask(task.expect("the queue of a core's tasks lives as long as the core"))
+    }
+
+    /// Between any two tasks: takes in completions, if there are any.
+    fn look(&self) {
+        if self.ring.has_completions() {
+            self.ring.drain();
+            self.timers.expire();
+        }
     }
 
     pub(crate) fn ring(&self) -> &Rc<Ring> {
@@ -80,9 +101,15 @@ impl RealCore {
         &self.helper
     }
 
-    /// Takes in what files, sockets and bells have completed and what the hooks look at.
+    /// For futures that other threads wake.
+    pub(crate) fn foreign(&self) -> &Foreign {
+        &self.foreign
+    }
+
+    /// Takes in what files, sockets, timers and bells have completed and what the hooks look at.
     pub(crate) fn drain(&self) {
         self.ring.drain();
+        self.timers.expire();
         for hook in self.drain_hooks.borrow().iter() {
             hook();
         }
@@ -111,7 +138,9 @@ impl RunningCores {
 /// What one core is made from, on its own thread.
 struct Plan {
     index: CoreIndex,
+    /// The CPU to run on, and those of the process.
     cpu: Option<usize>,
+    cpus: Vec<usize>,
     preempt: Duration,
     disk_in_flight_max: usize,
 }
@@ -137,6 +166,7 @@ where
         let index = CoreIndex(n);
         let plan = Plan {
             index,
+            cpus: cpus.clone(),
             cpu: if settings.pinned && !cpus.is_empty() {
                 Some(cpus[n % cpus.len()])
             } else {
@@ -193,15 +223,22 @@ fn run_core<Fut: Future<Output = ()> + 'static>(
             Latency::Matters(plan.preempt),
             "core",
         );
-        let helper = HelperThread::start(plan.index);
-        let core =
-            Rc::new(RealCore { ring: own_ring, queue, helper, drain_hooks: RefCell::default() });
+        let (bell, beats) = (Bell::on(&own_ring), Bell::on(&own_ring));
+        let foreign = Rc::new(Foreign::new(&bell));
+        let core = Rc::new(RealCore {
+            timers: Rc::new(Timers::new(own_ring.clone())),
+            ring: own_ring,
+            queue,
+            helper: HelperThread::start(plan.index, plan.cpus, foreign.clone()),
+            foreign: foreign.clone(),
+            drain_hooks: RefCell::default(),
+        });
         let outer = enter(Some(Environment::Real(core.clone())));
         assert!(outer.is_none(), "a thread is one core");
         core.spawn(core.ring.clone().drive()).detach();
         core.spawn(take_in_completions(core.clone(), completions)).detach();
-        let bell = Bell::new(&core);
-        core.spawn(watch.clone().answer(bell)).detach();
+        core.spawn(foreign.listen(bell)).detach();
+        core.spawn(watch.clone().answer(beats)).detach();
         core.spawn(start(plan.index)).await;
         watch.end();
     });
@@ -213,7 +250,7 @@ fn run_core<Fut: Future<Output = ()> + 'static>(
 
 fn make_core(plan: &Plan) -> io::Result<(LocalExecutor, Rc<Ring>, OwnedFd)> {
     if let Some(cpu) = plan.cpu {
-        host::pin_to(cpu)?;
+        host::pin_to(&[cpu])?;
     }
     let executor = LocalExecutorBuilder::new(Placement::Unbound)
         .io_memory(GLOMMIO_IO_MEMORY)

@@ -205,13 +205,17 @@ pub(crate) fn affinity() -> Vec<usize> {
     (0..libc::CPU_SETSIZE as usize).filter(|&cpu| unsafe { libc::CPU_ISSET(cpu, &set) }).collect()
 }
 
-/// Keeps the calling thread on `cpu`, one of [`affinity`].
-pub(crate) fn pin_to(cpu: usize) -> io::Result<()> {
-    assert!(cpu < libc::CPU_SETSIZE as usize, "CPU {cpu} is beyond a CPU set");
+/// Keeps the calling thread on `cpus`, some of [`affinity`].
+pub(crate) fn pin_to(cpus: &[usize]) -> io::Result<()> {
+    for &cpu in cpus {
+        assert!(cpu < libc::CPU_SETSIZE as usize, "CPU {cpu} is beyond a CPU set");
+    }
     // SAFETY: as in `affinity`; the set is only read.
     let result = unsafe {
         let mut set: libc::cpu_set_t = std::mem::zeroed();
-        libc::CPU_SET(cpu, &mut set);
+        for &cpu in cpus {
+            libc::CPU_SET(cpu, &mut set);
+        }
         libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &set)
     };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
@@ -254,5 +258,118 @@ pub(crate) fn random_fill(bytes: &mut [u8]) {
                 assert!(error.kind() == io::ErrorKind::Interrupted, "no randomness: {error}");
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_refusal_of_io_uring_names_its_remedy() {
+        const NEW: &str = "6.1.0-18-amd64";
+        for (errno, kernel, disabled, seccomp, want) in [
+            (
+                libc::EPERM,
+                NEW,
+                2,
+                false,
+                "io_uring is forbidden (sysctl kernel.io_uring_disabled = 2): run `sysctl kernel.io_uring_disabled=0`",
+            ),
+            (
+                libc::EPERM,
+                NEW,
+                1,
+                false,
+                "io_uring is forbidden (sysctl kernel.io_uring_disabled = 1): run `sysctl kernel.io_uring_disabled=0`, or add this user to the group of kernel.io_uring_group",
+            ),
+            // The sysctl is named before the filter: it refuses whatever the filter lets through.
+            (
+                libc::EPERM,
+                NEW,
+                2,
+                true,
+                "io_uring is forbidden (sysctl kernel.io_uring_disabled = 2): run `sysctl kernel.io_uring_disabled=0`",
+            ),
+            (
+                libc::EPERM,
+                NEW,
+                0,
+                true,
+                "io_uring is forbidden (a seccomp filter): allow io_uring_setup, io_uring_enter and io_uring_register in the container's seccomp profile (docker: `--security-opt seccomp=unconfined`)",
+            ),
+            (
+                libc::ENOSYS,
+                NEW,
+                0,
+                true,
+                "io_uring is forbidden (a seccomp filter): allow io_uring_setup, io_uring_enter and io_uring_register in the container's seccomp profile (docker: `--security-opt seccomp=unconfined`)",
+            ),
+            (
+                libc::ENOSYS,
+                NEW,
+                0,
+                false,
+                "io_uring is missing: this kernel is 6.1.0-18-amd64, 5.19 or newer is needed",
+            ),
+            (
+                libc::ENOSYS,
+                "4.19.0",
+                0,
+                true,
+                "io_uring is missing: this kernel is 4.19.0, 5.19 or newer is needed",
+            ),
+            (
+                libc::EACCES,
+                NEW,
+                0,
+                false,
+                "io_uring is forbidden (Permission denied (os error 13)): see the kernel's log (`dmesg`) and the security modules that are active",
+            ),
+        ] {
+            let text = explain_refusal(errno, kernel, disabled, seccomp).to_string();
+            assert_eq!(text, want, "{errno} {kernel} {disabled} {seccomp}");
+        }
+    }
+
+    #[test]
+    fn a_kernel_without_what_the_ring_uses_is_refused() {
+        for (release, accepted) in [
+            ("5.18.19", false),
+            ("5.19.0", true),
+            ("5.19", true),
+            ("6.18.44-fc", true),
+            ("10.0.0", true),
+            ("", false),
+            ("unknown", false),
+        ] {
+            assert_eq!(check_kernel(release).is_ok(), accepted, "{release:?}");
+        }
+    }
+
+    #[test]
+    fn a_cpu_quota_counts_whole_cpus_and_at_least_one() {
+        for (line, want) in [
+            ("max 100000", None),
+            ("100000 100000", Some(1)),
+            ("150000 100000", Some(2)),
+            ("1000 100000", Some(1)),
+            ("800000 100000\n", Some(8)),
+            ("100000 0", None),
+            ("", None),
+            ("x y", None),
+        ] {
+            assert_eq!(parse_quota(line), want, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn this_host_has_cpus_and_randomness() {
+        assert!(!affinity().is_empty());
+        assert!((1..=affinity().len()).contains(&cpu_count()));
+        let (mut one, mut other) = ([0; 600], [0; 600]);
+        random_fill(&mut one);
+        random_fill(&mut other);
+        assert!(one != other);
     }
 }

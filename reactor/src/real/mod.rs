@@ -1,4 +1,4 @@
-//! The real world: glommio's executors and timers; a ring of our own for files, sockets and bells.
+//! The real world: glommio's executors; a ring of our own for files, sockets, timers and bells.
 
 pub(crate) mod bell;
 mod blocking;
@@ -6,6 +6,7 @@ mod clock;
 pub(crate) mod core;
 pub(crate) mod directory;
 pub(crate) mod file;
+mod foreign;
 pub(crate) mod host;
 pub(crate) mod net;
 mod operation;
@@ -13,4 +14,5 @@ mod ring;
 pub(crate) mod signal;
 mod socket;
 pub(crate) mod task;
+mod timers;
 pub(crate) mod watchdog;

@@ -1,6 +1,7 @@
 //! What the ring can be asked for: how each operation is told to the kernel, and what a completion
 //! means for it. An operation owns its descriptor and its buffer.
 
+use std::cell::Cell;
 use std::io;
 use std::ops::Range;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -14,6 +15,7 @@ use io_uring::{opcode, squeue, types};
 use super::bell::Rung;
 use super::file::OpenFile;
 use crate::buffer::{ALIGNMENT, AlignedBuffer};
+use crate::time::Instant;
 
 /// The most bytes that one submission moves. Longer requests than the device's limit have hung on
 /// some kernels, and a piece of this size already runs at the device's full speed.
@@ -29,6 +31,11 @@ pub(crate) enum Operation {
     Bell {
         descriptor: Arc<OwnedFd>,
         rung: Rc<Rung>,
+    },
+    /// The monotonic clock reaching `at`.
+    Timeout {
+        at: Box<types::Timespec>,
+        due: Rc<Cell<bool>>,
     },
     /// `done` bytes of `buffer` have been read.
     Read {
@@ -63,6 +70,14 @@ pub(crate) enum Progress {
 }
 
 impl Operation {
+    /// Sets `due` once the monotonic clock reaches `deadline`.
+    pub(crate) fn timeout(deadline: Instant, due: Rc<Cell<bool>>) -> Self {
+        let at = types::Timespec::new()
+            .sec(deadline.0 / 1_000_000_000)
+            .nsec((deadline.0 % 1_000_000_000) as u32);
+        Operation::Timeout { at: Box::new(at), due }
+    }
+
     pub(crate) fn read(file: Arc<OpenFile>, buffer: AlignedBuffer, position: u64) -> Self {
         Operation::Read { file, buffer, position, done: 0 }
     }
@@ -74,7 +89,7 @@ impl Operation {
     /// Whether it takes one of the places for disk operations.
     pub(crate) fn is_on_disk(&self) -> bool {
         match self {
-            Operation::Poll { .. } | Operation::Bell { .. } => false,
+            Operation::Poll { .. } | Operation::Bell { .. } | Operation::Timeout { .. } => false,
             Operation::Read { .. }
             | Operation::Write { .. }
             | Operation::Flush { .. }
@@ -97,6 +112,9 @@ impl Operation {
                 opcode::PollAdd::new(types::Fd(descriptor.as_raw_fd()), libc::POLLIN as u32)
                     .multi(true)
                     .build()
+            }
+            Operation::Timeout { at, .. } => {
+                opcode::Timeout::new(&raw const **at).flags(types::TimeoutFlags::ABS).build()
             }
             Operation::Read { file, buffer, position, done } => {
                 let fd = types::Fd(file.descriptor().as_raw_fd());
@@ -143,6 +161,10 @@ impl Operation {
                 } else {
                     Progress::Again(waker)
                 }
+            }
+            Operation::Timeout { due, .. } => {
+                due.set(true);
+                Progress::Done(outcome(result))
             }
             _ if interrupted => Progress::Again(None),
             Operation::Read { buffer, done, .. } => read_completed(buffer, done, result),

@@ -107,6 +107,14 @@ impl Ring {
         self.start(Operation::Poll { descriptor, events }).await.1.map(|_| ())
     }
 
+    /// Whether a drain would find something. Reads memory only.
+    pub(crate) fn has_completions(&self) -> bool {
+        // Borrowed means that a drain is going on.
+        self.inner
+            .try_borrow_mut()
+            .is_ok_and(|mut inner| !inner.uring.completion().is_empty() || inner.kernel_waits())
+    }
+
     /// Takes in what has completed. No system call unless the kernel says that completions wait for
     /// one.
     pub(crate) fn drain(&self) {
@@ -259,11 +267,14 @@ impl Inner {
         false
     }
 
-    fn drain(&mut self, handed_out: &mut HandedOut) {
+    /// Whether the kernel has completions that it posts at the next system call only.
+    fn kernel_waits(&mut self) -> bool {
         let submission = self.uring.submission();
-        let kernel_waits = submission.taskrun() || submission.cq_overflow();
-        drop(submission);
-        if kernel_waits {
+        submission.taskrun() || submission.cq_overflow()
+    }
+
+    fn drain(&mut self, handed_out: &mut HandedOut) {
+        if self.kernel_waits() {
             const GET_EVENTS: u32 = 1; // IORING_ENTER_GETEVENTS
             // SAFETY: submits nothing and waits for nothing; no argument is passed.
             let entered = unsafe { self.uring.submitter().enter::<()>(0, 0, GET_EVENTS, None) };
