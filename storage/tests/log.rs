@@ -1,0 +1,336 @@
+//! A partition's log, on a real disk and on a simulated one.
+
+mod support;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use protocol::model::{LeaderEpoch, Offset, TimestampMs};
+use storage::{AppendError, Appended, EpochEnd, PartitionLog, ReadError, StorageError};
+use support::*;
+
+/// Enough for several segments of 64 KiB, batches of very different sizes among them.
+fn many_batches() -> Vec<protocol::record_batch::RecordBatch> {
+    (0..60).map(|n| batch(1000 * n, 1 + n % 7, if n % 10 == 0 { 5000 } else { 200 })).collect()
+}
+
+#[test]
+fn what_is_appended_is_read_before_and_after_it_is_durable() {
+    in_both_worlds(|directory| async move {
+        let log = create(&directory).await;
+        assert_eq!(log.topic_id(), Some(TOPIC_ID));
+        let batches = many_batches();
+        let mut end = Offset(0);
+        for batch in &batches {
+            end = append(&log, batch);
+        }
+        assert_eq!((log.log_end_offset(), log.durable_end_offset()), (end, Offset(0)));
+        assert_holds(&log, &batches, 10_000).await;
+        log.wait_durable(end).await.expect("durable");
+        assert_eq!(log.durable_end_offset(), end);
+        assert_holds(&log, &batches, 10_000).await;
+        log.close().await.expect("closed");
+    });
+}
+
+#[test]
+fn a_clean_stop_leaves_exact_files_and_loses_nothing() {
+    in_both_worlds(|directory| async move {
+        let mut batches = Vec::new();
+        for round in 0..3 {
+            let log =
+                if round == 0 { create(&directory).await } else { open(&directory, true).await };
+            assert_eq!(log.durable_end_offset(), log.log_end_offset());
+            assert_holds(&log, &batches, 1 << 20).await;
+            for batch in many_batches() {
+                append(&log, &batch);
+                batches.push(batch);
+            }
+            // Reads of what is in files, across segments, in small pieces.
+            log.flush().await.expect("durable");
+            assert_holds(&log, &batches, 300).await;
+            let size_bytes = log.size_bytes();
+            log.close().await.expect("closed");
+            let entries =
+                reactor::directory::list(&directory.join("orders-0")).await.expect("listed");
+            let logs: Vec<_> = entries.iter().filter(|it| it.name.ends_with(".log")).collect();
+            assert!(logs.len() > 1, "{} segments", logs.len());
+            assert_eq!(logs.iter().map(|it| it.size_bytes).sum::<u64>(), size_bytes);
+            let is_there = |name: String| entries.iter().any(|entry| entry.name == name);
+            for log in logs {
+                let stem = log.name.trim_end_matches(".log");
+                for extension in ["index", "timeindex"] {
+                    assert!(is_there(format!("{stem}.{extension}")), "{stem}.{extension}");
+                }
+            }
+            assert!(entries.iter().any(|it| it.name.ends_with(".snapshot")));
+            assert!(matches!(
+                log.append_as_leader(&[batch(0, 1, 1)], how(0)),
+                Err(AppendError::Storage(StorageError::Closed { .. }))
+            ));
+        }
+    });
+}
+
+#[test]
+fn an_unclean_stop_is_scanned_and_cut_behind_the_last_whole_batch() {
+    in_both_worlds(|directory| async move {
+        let log = create(&directory).await;
+        let batches = many_batches();
+        let end = batches.iter().map(|batch| append(&log, batch)).last().expect("some");
+        log.wait_durable(end).await.expect("durable");
+        drop(log);
+        // Half a batch behind the last whole one, as a crash may leave it.
+        let path = directory.join("orders-0");
+        let entries = reactor::directory::list(&path).await.expect("listed");
+        let last = entries.iter().filter(|it| it.name.ends_with(".log")).next_back().expect("one");
+        let file = reactor::file::File::open(&path.join(&last.name), reactor::file::Open::Existing)
+            .await
+            .expect("opened");
+        let mut torn = reactor::buffer::AlignedBuffer::zeroed(4096);
+        torn[..100].copy_from_slice(&batch(1, 5, 100).bytes()[..100]);
+        let position = file.size().next_multiple_of(4096);
+        file.write_at(torn.into_bytes(), position).await.expect("written");
+        drop(file);
+        let log = open(&directory, false).await;
+        assert_eq!((log.log_end_offset(), log.durable_end_offset()), (end, end));
+        assert_holds(&log, &batches, 1 << 20).await;
+        let next = append(&log, &batch(5, 3, 50));
+        log.wait_durable(next).await.expect("durable");
+        log.close().await.expect("closed");
+        let log = open(&directory, true).await;
+        assert_eq!(log.log_end_offset(), next);
+    });
+}
+
+/// Ten batches of ten records each, and what reads of them give.
+async fn check_bounds(log: &PartitionLog, source: &str) {
+    let one = batch(0, 10, 100).size_bytes();
+    for (from, max_bytes, min_one, upper, base, next) in [
+        (0, 1 << 20, false, 100, Some(0), 100),
+        (55, 1 << 20, false, 100, Some(50), 100),
+        (55, 1 << 20, false, 99, Some(50), 90),
+        (55, 1 << 20, true, 57, None, 55),
+        (55, 1, true, 100, Some(50), 60),
+        (55, 1, false, 100, None, 55),
+        (0, 3 * one, false, 100, Some(0), 30),
+        (100, 1 << 20, true, 100, None, 100),
+        (100, 1 << 20, true, 500, None, 100),
+    ] {
+        let row = format!("{from} {max_bytes} {min_one} {upper} from {source}");
+        let read = log.read(Offset(from), max_bytes, min_one, Offset(upper)).await.expect(&row);
+        assert_eq!(read.base_offset, base.map(Offset), "{row}");
+        assert_eq!(read.next_offset, Offset(next), "{row}");
+        assert_eq!(read.contiguous().len(), read.size_bytes, "{row}");
+    }
+    for from in [-1, 101] {
+        let refused = log.read(Offset(from), 1, true, Offset(100)).await;
+        assert!(matches!(refused, Err(ReadError::OffsetOutOfRange { .. })), "{from} {source}");
+    }
+}
+
+#[test]
+fn reads_keep_their_bounds() {
+    in_both_worlds(|directory| async move {
+        let log = create(&directory).await;
+        for n in 0..10 {
+            append(&log, &batch(n, 10, 100));
+        }
+        check_bounds(&log, "memory").await;
+        log.close().await.expect("closed");
+        check_bounds(&open(&directory, true).await, "its file").await;
+    });
+}
+
+#[test]
+fn an_idle_log_lets_go_of_its_memory_and_goes_on() {
+    in_simulation(3, |directory| async move {
+        let log = create(&directory).await;
+        for n in 0..10 {
+            append(&log, &batch(n, 10, 100));
+        }
+        reactor::time::sleep(std::time::Duration::from_secs(60)).await;
+        assert_eq!(log.durable_end_offset(), Offset(100));
+        check_bounds(&log, "its file").await;
+        // What follows begins within the last block of the file.
+        let next = append(&log, &batch(10, 10, 100));
+        log.wait_durable(next).await.expect("durable");
+        let all: Vec<_> = (0..11).map(|n| batch(n, 10, 100)).collect();
+        assert_holds(&log, &all, 1000).await;
+        log.close().await.expect("closed");
+        assert_holds(&open(&directory, true).await, &all, 1000).await;
+    });
+}
+
+#[test]
+fn waiting_hears_of_durability_in_order() {
+    in_both_worlds(|directory| async move {
+        let log = create(&directory).await;
+        let heard = Rc::new(RefCell::new(Vec::new()));
+        let listener = heard.clone();
+        log.on_durable(move |news| listener.borrow_mut().push(news.expect("no failure")));
+        let appended = log.appended();
+        let mut waiting = Vec::new();
+        for n in 0..20 {
+            let end = append(&log, &batch(n, 2, 300));
+            let log = log.clone();
+            waiting.push(reactor::spawn(async move {
+                log.wait_durable(end).await.expect("durable");
+                assert!(log.durable_end_offset() >= end);
+            }));
+        }
+        appended.await;
+        for waiting in waiting {
+            waiting.await;
+        }
+        log.ready_for_append().await.expect("room");
+        let heard = heard.borrow();
+        assert_eq!(heard.last(), Some(&Offset(40)));
+        assert!(heard.is_sorted(), "{heard:?}");
+    });
+}
+
+#[test]
+fn a_retry_gets_its_old_offsets_also_after_a_restart() {
+    in_both_worlds(|directory| async move {
+        let log = create(&directory).await;
+        append(&log, &batch(0, 4, 10));
+        for n in 0..7 {
+            append(&log, &idempotent(2 * n, 2));
+        }
+        let duplicate = |log: &PartitionLog, sequence| match log
+            .append_as_leader(&[idempotent(sequence, 2)], how(0))
+        {
+            Ok(Appended::Duplicate { base_offset, next_offset, .. }) => {
+                assert_eq!(next_offset, Offset(base_offset.0 + 2));
+                Some(base_offset.0)
+            }
+            Ok(Appended::New { .. }) => panic!("{sequence} was appended again"),
+            Err(AppendError::OutOfOrderSequence { .. }) => None,
+            Err(error) => panic!("{error}"),
+        };
+        assert_eq!(duplicate(&log, 12), Some(16));
+        assert_eq!(duplicate(&log, 4), Some(8));
+        assert_eq!(duplicate(&log, 2), None);
+        assert_eq!(duplicate(&log, 15), None);
+        log.flush().await.expect("durable");
+        drop(log);
+        // A crash: the batches are in the log. A clean stop: Kafka's snapshot has the last one.
+        let log = open(&directory, false).await;
+        assert_eq!(duplicate(&log, 4), Some(8));
+        log.close().await.expect("closed");
+        let log = open(&directory, true).await;
+        assert_eq!(duplicate(&log, 12), Some(16));
+        assert_eq!(duplicate(&log, 4), None);
+        append(&log, &idempotent(14, 2));
+    });
+}
+
+#[test]
+fn leader_epochs_are_found_by_offset_and_survive() {
+    in_both_worlds(|directory| async move {
+        let log = create(&directory).await;
+        for (leader_epoch, count) in [(0, 5), (3, 5), (3, 5), (4, 1)] {
+            log.append_as_leader(&[batch(0, count, 10)], how(leader_epoch)).expect("appended");
+        }
+        log.flush().await.expect("durable");
+        drop(log);
+        for clean in [false, true] {
+            let log = open(&directory, clean).await;
+            assert_eq!(log.latest_leader_epoch(), Some(LeaderEpoch(4)));
+            assert_eq!(log.leader_epoch_at(Offset(9)), Some(LeaderEpoch(3)));
+            let end = EpochEnd { leader_epoch: LeaderEpoch(3), end_offset: Offset(15) };
+            assert_eq!(log.end_offset_for_epoch(LeaderEpoch(3)), Some(end));
+            let batches = read_all(&log, Offset(0), 1 << 20).await;
+            let epochs = batches.iter().map(|it| it.header().partition_leader_epoch.map(|e| e.0));
+            assert!(epochs.eq([Some(0), Some(3), Some(3), Some(4)]));
+            log.close().await.expect("closed");
+        }
+    });
+}
+
+#[test]
+fn records_are_found_by_time() {
+    in_both_worlds(|directory| async move {
+        let log = create(&directory).await;
+        assert_eq!(log.max_timestamp().await.expect("searched"), None);
+        // 100 batches of 10 over several segments: offset n has timestamp 10_000 + 7 n.
+        let timestamp = |offset: i64| 10_000 + 7 * offset;
+        for n in 0..100 {
+            append(&log, &batch_with_step(timestamp(10 * n), 10, 7));
+        }
+        log.flush().await.expect("durable");
+        for clean in [true, false, true] {
+            let find = async |target| {
+                let found = log.offset_for_timestamp(TimestampMs(target)).await.expect("searched");
+                found.map(|found| (found.offset.0, found.timestamp.0))
+            };
+            assert_eq!(find(0).await, Some((0, timestamp(0))));
+            for offset in [0, 1, 9, 10, 555, 556, 990, 999] {
+                let want = Some((offset, timestamp(offset)));
+                assert_eq!(find(timestamp(offset)).await, want);
+                assert_eq!(find(timestamp(offset) - 6).await, want);
+            }
+            assert_eq!(find(timestamp(999) + 1).await, None);
+            let largest = log.max_timestamp().await.expect("searched").expect("a record");
+            assert_eq!((largest.offset.0, largest.timestamp.0), (999, timestamp(999)));
+            assert_eq!(largest.leader_epoch, Some(LeaderEpoch(0)));
+            if !clean {
+                break;
+            }
+        }
+        log.close().await.expect("closed");
+    });
+}
+
+#[test]
+fn truncation_cuts_whole_batches_and_fails_who_waits() {
+    in_both_worlds(|directory| async move {
+        let log = create(&directory).await;
+        let batches = many_batches();
+        batches.iter().for_each(|batch| {
+            append(&log, batch);
+        });
+        log.flush().await.expect("durable");
+        let waiter = log.clone();
+        let waiting = reactor::spawn(async move { waiter.wait_durable(Offset(1000)).await });
+        reactor::yield_now().await;
+        // Within the fourth batch: offsets 6..10.
+        for (cut, end, left) in [(8, 6, 3), (6, 6, 3), (100, 6, 3), (1, 1, 1), (0, 0, 0)] {
+            log.truncate_to(Offset(cut)).await.expect("truncated");
+            assert_eq!(log.log_end_offset(), Offset(end), "cut to {cut}");
+            assert_eq!(log.durable_end_offset(), Offset(end), "cut to {cut}");
+            assert_holds(&log, &batches[..left], 1 << 20).await;
+        }
+        assert!(matches!(waiting.await, Err(StorageError::Truncated { .. })));
+        batches[..5].iter().for_each(|batch| {
+            append(&log, batch);
+        });
+        log.close().await.expect("closed");
+        assert_holds(&open(&directory, true).await, &batches[..5], 1 << 20).await;
+    });
+}
+
+#[test]
+fn a_deleted_log_is_gone() {
+    in_both_worlds(|directory| async move {
+        let log = create(&directory).await;
+        append(&log, &batch(0, 100, 100));
+        log.delete().await.expect("deleted");
+        assert_eq!(reactor::directory::list(&directory).await.expect("listed"), []);
+        let read = log.read(Offset(0), 1, true, Offset(1)).await;
+        assert!(matches!(read, Err(ReadError::Storage(StorageError::Closed { .. }))));
+        let log = create(&directory).await;
+        assert_eq!(log.log_end_offset(), Offset(0));
+    });
+}
+
+#[test]
+fn a_batch_larger_than_a_segment_is_refused() {
+    in_both_worlds(|directory| async move {
+        let log = create(&directory).await;
+        let refused = log.append_as_leader(&[batch(0, 1, 70_000)], how(0));
+        assert!(matches!(refused, Err(AppendError::BatchTooLarge { .. })));
+        assert_eq!(log.log_end_offset(), Offset(0));
+    });
+}
