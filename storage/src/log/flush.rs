@@ -34,6 +34,7 @@ enum Step {
     /// The file of a segment, made where a roll has begun it.
     OpenSegment {
         base_offset: Offset,
+        on_disk: bool,
     },
     Write {
         segment: Offset,
@@ -78,8 +79,7 @@ impl Inner {
         // In one turn with the look that found nothing to do: an append after this starts another.
         self.flusher_runs.set(false);
         if state.dirty_bytes == 0 {
-            let active = state.active().base_offset;
-            state.tail.rest(active);
+            state.rest();
         }
     }
 
@@ -98,7 +98,9 @@ impl Inner {
     async fn execute(self: &Rc<Self>, step: Step) -> Result<(), StorageError> {
         match step {
             Step::WriteEpochs { text } => self.write_epochs(text).await,
-            Step::OpenSegment { base_offset } => self.open_segment(base_offset).await,
+            Step::OpenSegment { base_offset, on_disk } => {
+                self.open_segment(base_offset, on_disk).await
+            }
             Step::Write { segment, file, pending } => self.write(segment, file, pending).await,
             Step::Advance { rolled, next } => {
                 self.advance(rolled, next);
@@ -115,15 +117,18 @@ impl Inner {
     }
 
     /// On return the segment has an open file whose name is durable.
-    async fn open_segment(&self, base_offset: Offset) -> Result<(), StorageError> {
+    async fn open_segment(&self, base_offset: Offset, on_disk: bool) -> Result<(), StorageError> {
         let path = path_of(&self.directory, FileKind::Log, base_offset);
-        let file =
-            File::open(&path, Open::OrCreate).await.map_err(StorageError::io("open", &path))?;
-        reactor::directory::sync(&self.directory)
-            .await
-            .map_err(StorageError::io("flush", &self.directory))?;
+        let how = if on_disk { Open::Existing } else { Open::OrCreate };
+        let file = File::open(&path, how).await.map_err(StorageError::io("open", &path))?;
+        if !on_disk {
+            reactor::directory::sync(&self.directory)
+                .await
+                .map_err(StorageError::io("flush", &self.directory))?;
+        }
         if let Some(segment) = self.state.borrow_mut().segments.get_mut(&base_offset) {
-            segment.file = Some(file);
+            segment.on_disk = true;
+            segment.file.get_or_insert(file);
         }
         Ok(())
     }
@@ -264,6 +269,13 @@ impl Inner {
 }
 
 impl State {
+    /// Lets go of what only a busy log needs: chunks and the open file.
+    pub(super) fn rest(&mut self) {
+        let active = self.active().base_offset;
+        self.tail.rest(active);
+        self.active_mut().file = None;
+    }
+
     fn next_step(&self) -> Option<Step> {
         let durable = self.durable;
         let segment = self.segments.get(&durable.segment)?;
@@ -272,7 +284,8 @@ impl State {
         }
         if segment.size_bytes > durable.position {
             let Some(file) = segment.file.clone() else {
-                return Some(Step::OpenSegment { base_offset: segment.base_offset });
+                let (base_offset, on_disk) = (segment.base_offset, segment.on_disk);
+                return Some(Step::OpenSegment { base_offset, on_disk });
             };
             let pending = self.tail.pending_writes(
                 durable.segment,

@@ -74,6 +74,7 @@ impl State {
             tail: loaded.tail,
             log_start_offset: loaded.log_start_offset,
             durable: loaded.end,
+            read_ends: Vec::new(),
             dirty_bytes: 0,
             unsealed: BTreeMap::new(),
             epochs: loaded.epochs,
@@ -107,8 +108,7 @@ impl Inner {
         }
         let mut state = self.state.borrow_mut();
         state.touched = false;
-        let active = state.active().base_offset;
-        state.tail.rest(active);
+        state.rest();
         state.segments.values_mut().for_each(|segment| segment.file = None);
         Ok(())
     }

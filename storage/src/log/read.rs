@@ -9,6 +9,7 @@ use reactor::file::{File, Open};
 
 use super::ReadResult;
 use super::state::{Inner, State};
+use crate::chunk::Cursor;
 use crate::error::{ReadError, StorageError};
 use crate::index::SegmentIndexes;
 use crate::recovery::read_indexes;
@@ -21,6 +22,10 @@ const DISK_READ_SIZE_BYTES_MAX: usize = 1 << 20;
 /// Rolled segments whose indexes and files are kept open: a catch-up reader uses one at a time. An
 /// index of a segment of 1 GiB takes up to 6 MiB.
 const OPEN_SEGMENT_COUNT_MAX: usize = 2;
+
+/// Readers whose last position is remembered: an index entry only leads to a batch before the one
+/// wanted, and a reader that goes on from where it stopped need not read that again.
+const READ_END_COUNT_MAX: usize = 4;
 
 /// Where the next piece of a read comes from.
 enum Source {
@@ -57,11 +62,15 @@ impl Inner {
                 Source::Disk(range) => {
                     let behind = range.behind;
                     let read = self.read_from_disk(range, wanted).await;
-                    if self.state.borrow().truncations != truncations {
+                    let mut state = self.state.borrow_mut();
+                    if state.truncations != truncations {
                         continue;
                     }
                     match read? {
-                        DiskRead::Batches(read) => return Ok(read),
+                        DiskRead::Batches { read, end } => {
+                            state.remember_read_end(end);
+                            return Ok(read);
+                        }
                         DiskRead::Bound => return Ok(nothing),
                         // Compaction has taken what was there: on behind it.
                         DiskRead::NoneLeft => wanted.from = wanted.from.max(behind),
@@ -100,6 +109,7 @@ impl Inner {
             Some((first_offset, of, position)) if of == base_offset => (position, first_offset),
             Some(_) | None => (segment.size_bytes, segment.next_offset),
         };
+        let position = state.read_end(base_offset, wanted.from).unwrap_or(position);
         let (position, limit) = (u64::from(position), u64::from(limit));
         Ok(Source::Disk(DiskRange { file, segment: base_offset, position, limit, behind }))
     }
@@ -172,12 +182,18 @@ impl Inner {
                 let slice = bytes.slice(selected.range.clone());
                 check_batches(&slice)
                     .map_err(|(at, error)| corrupt(selected.range.start + at, error))?;
-                return Ok(DiskRead::Batches(ReadResult {
+                let end = Cursor {
+                    segment: range.segment,
+                    position: (position + selected.range.end as u64) as u32,
+                    offset: selected.next_offset,
+                };
+                let read = ReadResult {
                     size_bytes: slice.len(),
                     slices: vec![slice],
                     base_offset: selected.base_offset,
                     next_offset: selected.next_offset,
-                }));
+                };
+                return Ok(DiskRead::Batches { read, end });
             }
             match selected.stop {
                 Stop::AtEnd if position + bytes.len() as u64 >= range.limit => {
@@ -213,7 +229,8 @@ fn memory_source(state: &State, segment: Offset, position: u32, wanted: Selectio
 }
 
 enum DiskRead {
-    Batches(ReadResult),
+    /// Some, and where they end.
+    Batches { read: ReadResult, end: Cursor },
     /// The next batch is beyond a bound of the read.
     Bound,
     /// No batch of the range is at or behind the offset wanted.
@@ -221,6 +238,20 @@ enum DiskRead {
 }
 
 impl State {
+    /// Where in `segment` the batch of `offset` begins, if a reader has stopped right there.
+    fn read_end(&self, segment: Offset, offset: Offset) -> Option<u32> {
+        let is_there = |end: &&Cursor| end.segment == segment && end.offset == offset;
+        self.read_ends.iter().find(is_there).map(|end| end.position)
+    }
+
+    fn remember_read_end(&mut self, end: Cursor) {
+        self.read_ends.retain(|known| *known != end);
+        if self.read_ends.len() == READ_END_COUNT_MAX {
+            self.read_ends.remove(0);
+        }
+        self.read_ends.push(end);
+    }
+
     /// Keeps what was opened to read a segment, and lets go of others beyond
     /// [`OPEN_SEGMENT_COUNT_MAX`].
     fn keep_open(&mut self, base_offset: Offset, file: File, indexes: Option<SegmentIndexes>) {

@@ -59,6 +59,8 @@ pub(super) struct State {
     pub(super) log_start_offset: Offset,
     /// Up to here the files are flushed.
     pub(super) durable: Cursor,
+    /// Where readers of files have stopped, the latest last: where they will go on.
+    pub(super) read_ends: Vec<Cursor>,
     /// Bytes appended and not durable yet.
     pub(super) dirty_bytes: u64,
     /// Rolled segments whose indexes are not written yet.

@@ -152,7 +152,7 @@ impl Context<'_> {
             }
             self.remove_from(files.get(index + 1..).unwrap_or_default()).await?;
             tail = self.tail_of(&file, &segment).await?;
-            segments.insert(base_offset, Segment { file: Some(file), ..segment });
+            segments.insert(base_offset, Segment { on_disk: true, ..segment });
             break;
         }
         Ok((segments, tail))
@@ -163,6 +163,7 @@ impl Context<'_> {
             next_offset: next,
             size_bytes,
             indexes: Indexes::Written(None),
+            on_disk: true,
             ..Segment::new(base_offset, self.now)
         }
     }

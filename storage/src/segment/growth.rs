@@ -20,6 +20,8 @@ pub(crate) struct Segment {
     /// The largest timestamp of the first batch, by which the segment ages.
     pub(crate) first_timestamp: Option<TimestampMs>,
     pub(crate) indexes: Indexes,
+    /// Its file is there, durably by name.
+    pub(crate) on_disk: bool,
     /// Open while the segment is written or read.
     pub(crate) file: Option<File>,
 }
@@ -42,6 +44,7 @@ impl Segment {
             created,
             first_timestamp: None,
             indexes: Indexes::Growing(SegmentIndexes::new(base_offset)),
+            on_disk: false,
             file: None,
         }
     }

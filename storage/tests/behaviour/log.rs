@@ -1,13 +1,11 @@
 //! A partition's log, on a real disk and on a simulated one.
 
-mod support;
-
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use crate::support::*;
 use protocol::model::{LeaderEpoch, Offset, TimestampMs};
 use storage::{AppendError, Appended, EpochEnd, PartitionLog, ReadError, StorageError};
-use support::*;
 
 /// Enough for several segments of 64 KiB, batches of very different sizes among them.
 fn many_batches() -> Vec<protocol::record_batch::RecordBatch> {

@@ -1,15 +1,13 @@
 //! INV-4 on one replica: what was durable once is there after any power loss, in order and whole.
 
-mod support;
-
 use std::cell::{Cell, RefCell};
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::support::*;
 use protocol::model::Offset;
 use reactor::sim::{Crash, DiskFaults, Knobs, Random, Simulation};
-use support::*;
 
 const LIMIT: Duration = Duration::from_secs(3600);
 

@@ -1,0 +1,97 @@
+//! A log directory across stops, clean and not.
+
+use std::path::Path;
+
+use protocol::model::{BrokerId, Offset, PartitionId};
+use storage::{LogConfig, LogDirectory, MetaProperties, StorageError, TopicPartition};
+
+use crate::support::*;
+
+fn partition(topic: &str, partition: i32) -> TopicPartition {
+    TopicPartition { topic: topic.to_owned(), partition: PartitionId(partition) }
+}
+
+async fn opened(path: &Path) -> LogDirectory {
+    LogDirectory::open(path).await.expect("a log directory")
+}
+
+#[test]
+fn a_clean_stop_is_known_once() {
+    in_both_worlds(|path| async move {
+        let names = [partition("a-b.c", 3), partition("orders", 0), partition("orders", 11)];
+        let directory = opened(&path).await;
+        assert!(!directory.was_clean());
+        let mut logs = Vec::new();
+        for (n, name) in names.iter().enumerate() {
+            let log = directory
+                .create_partition(name, LogConfig::default(), TOPIC_ID)
+                .await
+                .expect("created");
+            append(&log, &batch(0, 10 + n as i64, 50));
+            logs.push((name.clone(), log.clone(), Offset(7)));
+            log.close().await.expect("closed");
+        }
+        directory.write_checkpoints(&logs).await.expect("written");
+        directory.mark_clean(42).await.expect("written");
+        drop(directory);
+
+        let directory = opened(&path).await;
+        assert_eq!(directory.clean_shutdown().and_then(|it| it.broker_epoch), Some(42));
+        assert!(directory.partitions().eq(&names));
+        assert_eq!(directory.high_watermarks().get(&names[1]), Some(&Offset(7)));
+        for (n, name) in names.iter().enumerate() {
+            let log = directory.open_partition(name, LogConfig::default()).await.expect("opened");
+            assert_eq!(log.log_end_offset(), Offset(10 + n as i64));
+            assert_eq!(log.topic_id(), Some(TOPIC_ID));
+            // As a crash would: neither closed nor marked.
+        }
+        drop(directory);
+        let directory = opened(&path).await;
+        assert!(!directory.was_clean());
+        let log = directory.open_partition(&names[2], LogConfig::default()).await.expect("opened");
+        assert_eq!(log.log_end_offset(), Offset(12));
+    });
+}
+
+#[test]
+fn only_one_has_a_directory() {
+    in_both_worlds(|path| async move {
+        let first = opened(&path).await;
+        let second = LogDirectory::open(&path).await;
+        assert!(matches!(second, Err(StorageError::Locked { .. })));
+        drop(first);
+        opened(&path).await;
+    });
+}
+
+#[test]
+fn interrupted_deletions_are_finished_and_strangers_refused() {
+    in_both_worlds(|path| async move {
+        for name in
+            ["orders-1.0123456789abcdef0123456789abcdef-delete", "orders-2", "logs-0.aa-stray"]
+        {
+            reactor::directory::create_all(&path.join(name)).await.expect("made");
+        }
+        let directory = opened(&path).await;
+        assert!(directory.partitions().eq([&partition("orders", 2)]));
+        drop(directory);
+        let entries = reactor::directory::list(&path).await.expect("listed");
+        assert!(!entries.iter().any(|entry| entry.name.ends_with("-delete")), "{entries:?}");
+        reactor::directory::create_all(&path.join("holiday pictures")).await.expect("made");
+        assert!(matches!(LogDirectory::open(&path).await, Err(StorageError::Malformed { .. })));
+    });
+}
+
+#[test]
+fn identity_is_read_back() {
+    in_both_worlds(|path| async move {
+        assert_eq!(MetaProperties::read(&path).await.expect("readable"), None);
+        let properties = MetaProperties {
+            cluster_id: "5L6g3nShT-eMCtK--X86sw".to_owned(),
+            node_id: BrokerId(1),
+            directory_id: Some(TOPIC_ID),
+        };
+        properties.write(&path).await.expect("written");
+        assert_eq!(MetaProperties::read(&path).await.expect("readable"), Some(properties));
+    });
+}

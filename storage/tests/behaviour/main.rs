@@ -1,0 +1,6 @@
+//! The crate's public behaviour, on real disks and in the simulated world.
+
+mod directory;
+mod log;
+mod power_loss;
+mod support;
