@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use protocol::error_code::ErrorCode;
-use protocol::model::{BrokerId, LeaderEpoch, MonotonicNs, Offset};
+use protocol::model::{BrokerId, LeaderEpoch, MonotonicNs, Offset, PartitionId};
 use protocol::records::metadata::{AbortTransactionRecord, MetadataRecord};
 
 use crate::decide::{
@@ -239,12 +239,29 @@ impl Controller {
             self.fold
                 .replay(offset, record)
                 .unwrap_or_else(|error| panic!("a record that was just decided: {error}"));
+            self.check_invariants(record);
             offset = offset.next();
         }
         let batch = encode_batch(base_offset, self.raft.leader_epoch(), now.wall, records);
         let appended =
             self.step_raft(now, raft::Event::Append { batch, next_offset: offset }, actions);
         assert!(appended.is_ok(), "the leader appends: {appended:?}");
+    }
+
+    /// INV-10 for the partition that `record` has just made or changed.
+    fn check_invariants(&self, record: &MetadataRecord) {
+        let (topic_id, partition_id) = match record {
+            MetadataRecord::Partition(record) => (record.topic_id, record.partition_id),
+            MetadataRecord::PartitionChange(record) => (record.topic_id, record.partition_id),
+            _ => return,
+        };
+        let topic = self.fold.image().topic_by_id(topic_id);
+        let partition = topic.and_then(|topic| topic.partitions.get(&PartitionId(partition_id)));
+        let broken = partition.and_then(|partition| partition.broken_invariant());
+        assert!(
+            broken.is_none(),
+            "INV-10 {broken:?}: partition {partition_id} of {topic_id} is {partition:?}"
+        );
     }
 
     /// The first records of a leader: what its predecessor left open, what a new cluster needs, and

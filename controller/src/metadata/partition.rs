@@ -156,6 +156,22 @@ impl Partition {
         self.partition_epoch = self.partition_epoch.next();
     }
 
+    /// What of INV-10 this partition breaks; `None` when it is as it must be.
+    pub(crate) fn broken_invariant(&self) -> Option<&'static str> {
+        let Partition { replicas, isr, eligible_leader_replicas: elr, .. } = self;
+        if isr.iter().any(|replica| !replicas.contains(replica)) {
+            Some("the ISR is within the replicas")
+        } else if elr.iter().any(|replica| isr.contains(replica)) {
+            Some("no eligible leader replica is in the ISR")
+        } else if self.leader.is_some_and(|leader| !isr.contains(&leader)) {
+            Some("the leader is in the ISR")
+        } else if self.directories.len() != replicas.len() {
+            Some("every replica has a directory")
+        } else {
+            None
+        }
+    }
+
     /// The directory that holds `broker`'s replica.
     pub fn directory_of(&self, broker: BrokerId) -> Option<DirectoryId> {
         let index = self.replicas.iter().position(|&replica| replica == broker)?;

@@ -1,6 +1,8 @@
 //! Conversations with a controller, as text: `testdata/transcripts/*.txt`. A block is commands, a line
 //! `----`, and what came of them. `UPDATE_EXPECT=1` rewrites the files, to be reviewed as a diff.
 
+#![expect(clippy::disallowed_methods, reason = "a test reads its transcripts from files")]
+
 mod cluster;
 mod show;
 
