@@ -1,5 +1,7 @@
 //! Kafka's wire and the nouns that all crates share. Pure: no socket, no file, no clock.
 
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::indexing_slicing))]
+
 pub mod api;
 pub mod error_code;
 pub mod frame;

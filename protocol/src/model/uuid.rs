@@ -39,6 +39,7 @@ impl Uuid {
 }
 
 impl fmt::Display for Uuid {
+    #[expect(clippy::indexing_slicing, reason = "six bits index 64 characters")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let number = u128::from_be_bytes(self.0);
         let mut text = [0; 22];

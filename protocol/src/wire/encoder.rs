@@ -4,7 +4,7 @@
 //! A tagged field is preceded by its size, so the first pass notes these sizes in the order in which
 //! it meets them, and the second takes them from there in the same order.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 
 use super::{EncodeError, Records};
 use crate::model::Uuid;
@@ -55,7 +55,7 @@ enum Pass {
         spliced: usize,
     },
     Write {
-        out: BytesMut,
+        out: Vec<u8>,
         splices: Vec<Splice>,
         next_tag: usize,
     },
@@ -121,7 +121,7 @@ impl Encoder {
         if size > i32::MAX as usize {
             return Err(EncodeError::TooLong { length: size });
         }
-        let out = BytesMut::with_capacity(before + size - encoder.spliced());
+        let out = Vec::with_capacity(before + size - encoder.spliced());
         encoder.pass = Pass::Write { out, splices: Vec::new(), next_tag: 0 };
         Ok((encoder, size))
     }
@@ -134,7 +134,8 @@ impl Encoder {
     fn into_encoded(self, size_bytes: usize) -> Encoded {
         let mut parts = Vec::new();
         if let Pass::Write { out, splices, .. } = self.pass {
-            let mut own = out.freeze();
+            // The capacity was exact, so that this moves the bytes and does not copy them.
+            let mut own = Bytes::from(out);
             let mut cut = 0;
             for Splice { position, records } in splices {
                 parts.push(own.split_to(position - cut));

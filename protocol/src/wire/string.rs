@@ -21,8 +21,8 @@ impl WireString {
         WireString(Bytes::from_static(text.as_bytes()))
     }
 
-    /// The string in `bytes`. What is not UTF-8 becomes U+FFFD, as in Apache Kafka, where clients
-    /// have kept such strings in offset metadata for years.
+    /// The string in `bytes`. What is not UTF-8 becomes U+FFFD, as in Apache Kafka, which accepts
+    /// such strings. (Java has one of them where we have two or three: for an encoded surrogate.)
     pub fn from_utf8_lossy(bytes: Bytes) -> Self {
         match std::str::from_utf8(&bytes) {
             Ok(_) => WireString(bytes),
