@@ -2,6 +2,8 @@
 
 use std::ops::RangeInclusive;
 
+use crate::raft::KRAFT_VERSION_MAX;
+
 pub const METADATA_VERSION: &str = "metadata.version";
 pub const KRAFT_VERSION: &str = "kraft.version";
 pub const ELR_VERSION: &str = "eligible.leader.replicas.version";
@@ -19,7 +21,7 @@ pub const METADATA_VERSION_MAX: i16 = 30;
 pub const SUPPORTED_FEATURES: [(&str, RangeInclusive<i16>); 7] = [
     (ELR_VERSION, 0..=1),
     (GROUP_VERSION, 0..=1),
-    (KRAFT_VERSION, 0..=1),
+    (KRAFT_VERSION, 0..=KRAFT_VERSION_MAX),
     (METADATA_VERSION, METADATA_VERSION_MIN..=METADATA_VERSION_MAX),
     (SHARE_VERSION, 0..=1),
     (STREAMS_VERSION, 0..=1),

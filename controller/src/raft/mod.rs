@@ -11,4 +11,4 @@ pub use control_batch::{
 };
 pub use node::{Action, Event, LogEnd, Node, NodeConfig, Refused, State, UnsupportedQuorum};
 pub use quorum_state::{QuorumState, QuorumStateError};
-pub use voters::{Endpoint, KraftVersion, Voter, VoterSet, VoterSetError};
+pub use voters::{Endpoint, KRAFT_VERSION_MAX, KraftVersion, Voter, VoterSet, VoterSetError};

@@ -6,6 +6,9 @@ use std::ops::RangeInclusive;
 use protocol::model::{BrokerId, DirectoryId, ReplicaKey};
 use protocol::records::control::{VotersRecord, voters_record};
 
+/// The highest `kraft.version` that we can serve.
+pub const KRAFT_VERSION_MAX: i16 = 1;
+
 /// What `kraft.version` says about the quorum. Source: KIP-853.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum KraftVersion {
