@@ -5,12 +5,13 @@ use std::fmt::Write;
 
 use anyhow::{Context, Result, ensure};
 
+use super::command::KAFKA_VERSION;
 use super::emit;
 use super::layout::{Message, nested_names};
 use super::names::snake_case;
 use super::random;
 use super::schema::{Schema, Versions};
-use super::{KAFKA_VERSION, Sources};
+use super::sources::Sources;
 
 /// Path below the repository's root, and unformatted content.
 pub type Files = BTreeMap<String, String>;

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
-use super::KAFKA_VERSION;
+use super::command::KAFKA_VERSION;
 use super::schema::Schema;
 
 /// The schemas of each jar, sorted by name.
