@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use reactor::mesh::{Abandoned, Inbox, Incoming, Mesh, Port, Reply, connect};
-use reactor::sim::{Knobs, Simulation};
+use reactor::sim::{Crash, Knobs, Simulation};
 use reactor::task::Group;
 use reactor::{CoreIndex, Settings, launch};
 
@@ -137,6 +137,27 @@ fn one_credit_with_parked_fetches_makes_progress_in_the_simulator() {
         let simulation = Simulation::new(seed, Knobs::hostile(seed));
         let node = simulation.add_node("a", Ipv4Addr::new(10, 0, 0, 1).into());
         simulation.start(node, connect(cores, 1), |_, port| crowded_core(port));
+        let ended = simulation.run_until(|| !simulation.is_running(node), STUCK);
+        assert!(ended, "seed {seed}: stuck");
+    }
+}
+
+#[test]
+fn a_node_that_crashes_takes_its_mesh_with_it() {
+    for seed in 1..=5 {
+        let simulation = Simulation::new(seed, Knobs::hostile(seed));
+        let node = simulation.add_node("a", Ipv4Addr::new(10, 0, 0, 1).into());
+        simulation.start(node, connect(3, 1), |_, port| crowded_core(port));
+        // In the midst of it: requests wait for credits, replies and controls are on their way.
+        let mut steps = 0;
+        let is_midst = || {
+            steps += 1;
+            steps == seed * 500
+        };
+        assert!(simulation.run_until(is_midst, STUCK), "seed {seed}: crashed too late to matter");
+        assert!(simulation.is_running(node), "seed {seed}: crashed too late to matter");
+        simulation.crash(node, Crash::Kill);
+        simulation.start(node, connect(2, 1), |_, port| crowded_core(port));
         let ended = simulation.run_until(|| !simulation.is_running(node), STUCK);
         assert!(ended, "seed {seed}: stuck");
     }
