@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use bytes::Bytes;
 use controller::decide::{Now, Settings};
-use controller::metadata::Listener;
+use controller::metadata::{Listener, MetadataImage, encode_batch};
 use controller::raft::{Endpoint, Voter, VoterSet};
 use controller::{
     Action, Controller, ControllerConfig, Event, FormattedFile, Loader, Request, RequestToken,
@@ -24,8 +24,11 @@ use protocol::messages::{
     BrokerRegistrationRequest, CreatePartitionsRequest, CreateTopicsRequest, DeleteTopicsRequest,
     broker_registration,
 };
-use protocol::model::{BrokerId, DirectoryId, MonotonicNs, Offset, ReplicaKey, TimestampMs, Uuid};
+use protocol::model::{
+    BrokerId, DirectoryId, LeaderEpoch, MonotonicNs, Offset, ReplicaKey, TimestampMs, Uuid,
+};
 use protocol::record_batch::{Batches, RecordBatch};
+use protocol::records::metadata::{BeginTransactionRecord, FeatureLevelRecord, MetadataRecord};
 
 use crate::show;
 
@@ -101,6 +104,7 @@ impl Cluster {
                 self.flushed(Offset(arguments.number("offset", end)), output);
             }
             "storage-failed" => self.step(Event::StorageFailed, output),
+            "leave-transaction-open" => self.leave_transaction_open(),
             "tick" => self.step(Event::Tick, output),
             "deadline" => {
                 let deadline = self.controller.as_ref().unwrap().next_deadline();
@@ -146,6 +150,16 @@ impl Cluster {
         Now {
             monotonic: MonotonicNs(self.now_ms * 1_000_000),
             wall: TimestampMs(1_700_000_000_000 + self.now_ms as i64),
+        }
+    }
+
+    /// What was shown last; what the log says when nobody is there to show it.
+    pub fn committed(&self) -> MetadataImage {
+        match &self.controller {
+            Some(controller) if controller.high_watermark().is_some() => {
+                (**controller.committed_image()).clone()
+            }
+            _ => self.load().image().clone(),
         }
     }
 
@@ -201,6 +215,22 @@ impl Cluster {
         let durable_end_offset = self.durable_end_offset;
         self.log.retain(|(end, _)| *end <= durable_end_offset);
         writeln!(output, "the log ends at {}", self.log_end_offset()).unwrap();
+    }
+
+    /// As if a leader had stopped between the batches of its first records.
+    fn leave_transaction_open(&mut self) {
+        let records = [
+            MetadataRecord::BeginTransaction(BeginTransactionRecord { name: Some("half".into()) }),
+            MetadataRecord::FeatureLevel(FeatureLevelRecord {
+                name: "metadata.version".into(),
+                feature_level: 20,
+            }),
+        ];
+        let base_offset = self.log_end_offset();
+        let next_offset = Offset(base_offset.0 + records.len() as i64);
+        let batch = encode_batch(base_offset, LeaderEpoch(1), self.now().wall, &records);
+        self.log.push((next_offset, batch));
+        self.durable_end_offset = next_offset;
     }
 
     fn step(&mut self, event: Event, output: &mut String) {

@@ -5,6 +5,7 @@
 
 mod cluster;
 mod show;
+mod walk;
 
 use std::fs;
 use std::path::Path;
