@@ -19,6 +19,10 @@ pub(crate) struct LeaderEpochs {
 impl LeaderEpochs {
     /// From `leader-epoch-checkpoint`: version, count, then an epoch and its start offset a line.
     pub(crate) fn decode(text: &str) -> Result<Self, &'static str> {
+        // Apache Kafka makes the file empty, and fills it when there is something to say.
+        if text.is_empty() {
+            return Ok(LeaderEpochs::default());
+        }
         let mut lines = text.lines();
         if lines.next().map(str::trim) != Some("0") {
             return Err("its version is not 0");
@@ -160,8 +164,9 @@ mod tests {
     fn reads_kafkas_text() {
         assert_eq!(LeaderEpochs::decode(&sample().encode()), Ok(sample()));
         assert_eq!(LeaderEpochs::decode("0\n0\n"), Ok(LeaderEpochs::default()));
+        assert_eq!(LeaderEpochs::decode(""), Ok(LeaderEpochs::default()));
         for text in
-            ["", "1\n0\n", "0\n", "0\n2\n0 0\n", "0\n1\n0\n", "0\n2\n3 0\n1 5\n", "0\n1\n-1 0\n"]
+            ["1\n0\n", "0\n", "0\n2\n0 0\n", "0\n1\n0\n", "0\n2\n3 0\n1 5\n", "0\n1\n-1 0\n"]
         {
             assert!(LeaderEpochs::decode(text).is_err(), "{text:?}");
         }

@@ -101,6 +101,45 @@ fn an_unclean_stop_is_scanned_and_cut_behind_the_last_whole_batch() {
     });
 }
 
+#[test]
+fn missing_and_broken_indexes_are_rebuilt() {
+    in_both_worlds(|directory| async move {
+        let log = create(&directory).await;
+        let batches = many_batches();
+        for batch in &batches {
+            append(&log, batch);
+        }
+        log.close().await.expect("closed");
+        let path = directory.join("orders-0");
+        let read =
+            async |name: &str| reactor::directory::read(&path.join(name)).await.expect("read");
+        let names: Vec<String> = reactor::directory::list(&path)
+            .await
+            .expect("listed")
+            .into_iter()
+            .map(|entry| entry.name)
+            .filter(|name| name.ends_with("index"))
+            .collect();
+        assert!(names.len() >= 4, "{names:?}");
+        for (n, name) in names.iter().enumerate() {
+            let whole = read(name).await;
+            if n % 2 == 0 {
+                reactor::directory::remove_file(&path.join(name)).await.expect("removed");
+            } else {
+                // As Apache Kafka leaves it at a crash: grown in advance, with zeros.
+                let padded = [&whole[..], &[0; 240]].concat();
+                reactor::directory::write_atomic(&path.join(name), &padded).await.expect("written");
+            }
+            let log = open(&directory, true).await;
+            assert_holds(&log, &batches, 700).await;
+            append(&log, &batch(0, 1, 10));
+            log.truncate_to(Offset(log.log_end_offset().0 - 1)).await.expect("truncated");
+            log.close().await.expect("closed");
+            assert_eq!(read(name).await, whole, "{name}");
+        }
+    });
+}
+
 /// Ten batches of ten records each, and what reads of them give.
 async fn check_bounds(log: &PartitionLog, source: &str) {
     let one = batch(0, 10, 100).size_bytes();
