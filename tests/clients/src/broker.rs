@@ -3,6 +3,7 @@
 use crate::process::{run, tail};
 use crate::tools::{KafkaTool, Tools, target};
 use anyhow::{Context, Result, bail, ensure};
+use std::fmt;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -85,11 +86,42 @@ fn millrace() -> PathBuf {
     given.unwrap_or_else(|| target().join("release/millrace"))
 }
 
+/// How the controller's quorum is named: both ways are in use, and each formats differently.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Quorum {
+    /// `controller.quorum.voters`.
+    Static,
+    /// `controller.quorum.bootstrap.servers` and `storage format --standalone` (KIP-853).
+    Dynamic,
+}
+
+/// What one broker is started as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Setting {
+    pub kind: Kind,
+    pub cores: usize,
+    pub quorum: Quorum,
+}
+
+impl fmt::Display for Setting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let quorum = match self.quorum {
+            Quorum::Static => "static quorum",
+            Quorum::Dynamic => "dynamic quorum",
+        };
+        match self.kind {
+            Kind::Millrace if self.cores == 1 => write!(f, "millrace, 1 core, {quorum}"),
+            Kind::Millrace => write!(f, "millrace, {} cores, {quorum}", self.cores),
+            // It has no cores to count.
+            Kind::Kafka => write!(f, "kafka, {quorum}"),
+        }
+    }
+}
+
 /// A formatted data directory with its configuration; brokers start on it one after the other.
 #[derive(Debug)]
 pub struct Site {
-    pub kind: Kind,
-    pub cores: usize,
+    pub setting: Setting,
     folder: TempDir,
     port: u16,
 }
@@ -98,10 +130,11 @@ impl Site {
     pub const PARTITION_COUNT: usize = 8;
 
     /// Formats a new data directory for a broker on a port that is free now.
-    pub fn format(tools: &Tools, kind: Kind, cores: usize) -> Result<Self> {
+    pub fn format(tools: &Tools, setting: Setting) -> Result<Self> {
+        let kind = setting.kind;
         let folder = tempfile::Builder::new().prefix("millrace-clients-").tempdir()?;
         let [port, controller_port] = free_ports()?;
-        let site = Self { kind, cores, folder, port };
+        let site = Self { setting, folder, port };
         std::fs::write(site.properties(), site.configuration(port, controller_port, &site.data()))?;
         let mut random = kind.storage(tools);
         let id = run(random.arg("random-uuid"), "", START_DEADLINE)?.success()?;
@@ -109,15 +142,18 @@ impl Site {
         let id = id.lines().last().context("random-uuid printed nothing")?.trim().to_owned();
         let mut format = kind.storage(tools);
         format.args(["format", "--cluster-id", &id, "--config"]).arg(site.properties());
+        if setting.quorum == Quorum::Dynamic {
+            format.arg("--standalone");
+        }
         run(&mut format, "", START_DEADLINE)?.success().context("storage format")?;
         Ok(site)
     }
 
     /// Formats and starts. A port may be lost between asking for it and listening, so this retries.
-    pub fn format_and_start(tools: &Tools, kind: Kind, cores: usize) -> Result<(Self, Broker)> {
+    pub fn format_and_start(tools: &Tools, setting: Setting) -> Result<(Self, Broker)> {
         let mut last = None;
         for _ in 0..START_ATTEMPTS_MAX {
-            let site = Self::format(tools, kind, cores)?;
+            let site = Self::format(tools, setting)?;
             match site.start(tools) {
                 Ok(broker) => return Ok((site, broker)),
                 Err(error) => last = Some(error),
@@ -136,28 +172,33 @@ impl Site {
 
     /// Starts a broker and waits until it listens.
     pub fn start(&self, tools: &Tools) -> Result<Broker> {
-        Broker::start(self.kind, self.kind.start(tools, &self.properties(), self.cores), self.port)
+        let Setting { kind, cores, .. } = self.setting;
+        Broker::start(kind, kind.start(tools, &self.properties(), cores), self.port)
     }
 
     /// Runs a second broker to its end, which must come by itself: on the port of this one with
     /// another data directory, or on another port with the data directory of this one.
     pub fn intruder(&self, tools: &Tools, shares: Shares) -> Result<crate::Finished> {
-        let other = Self::format(tools, self.kind, self.cores)?;
+        let other = Self::format(tools, self.setting)?;
         let [other_port, controller_port] = free_ports()?;
         let (port, data) = match shares {
             Shares::Port => (self.port, other.data()),
             Shares::DataDirectory => (other_port, self.data()),
         };
         std::fs::write(other.properties(), self.configuration(port, controller_port, &data))?;
-        let mut command = self.kind.start(tools, &other.properties(), self.cores);
+        let mut command = self.setting.kind.start(tools, &other.properties(), self.setting.cores);
         run(&mut command, "", START_DEADLINE).context("a second broker must refuse to run")
     }
 
     fn configuration(&self, port: u16, controller_port: u16, data: &Path) -> String {
+        let quorum = match self.setting.quorum {
+            Quorum::Static => "controller.quorum.voters=1@",
+            Quorum::Dynamic => "controller.quorum.bootstrap.servers=",
+        };
         format!(
             "process.roles=broker,controller\n\
              node.id=1\n\
-             controller.quorum.voters=1@127.0.0.1:{controller_port}\n\
+             {quorum}127.0.0.1:{controller_port}\n\
              controller.listener.names=CONTROLLER\n\
              listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}\n\
              advertised.listeners=PLAINTEXT://127.0.0.1:{port}\n\

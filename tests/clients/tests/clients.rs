@@ -1,10 +1,11 @@
 //! `cargo test --package clients [-- FILTER]`: every client against brokers of one, two and four cores.
 
-use clients::{Kind, Report, suites};
+use clients::{Kind, Quorum, Report, Setting, suites};
 use std::process::ExitCode;
 
 /// Four cores on a smaller host share its CPUs: what is tested is who owns what, not speed.
-const CORE_COUNTS: [usize; 3] = [1, 2, 4];
+const ROUNDS: [(usize, Quorum); 3] =
+    [(1, Quorum::Static), (2, Quorum::Dynamic), (4, Quorum::Static)];
 
 fn main() -> ExitCode {
     let mut report = Report::from_arguments();
@@ -15,13 +16,13 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    // Apache Kafka has no cores to count: one round says what it does.
-    let core_counts = match kind {
-        Kind::Millrace => &CORE_COUNTS[..],
-        Kind::Kafka => &CORE_COUNTS[..1],
+    // Apache Kafka has no cores to count: one round for each kind of quorum.
+    let rounds = match kind {
+        Kind::Millrace => &ROUNDS[..],
+        Kind::Kafka => &ROUNDS[..2],
     };
-    for &cores in core_counts {
-        suites::run(&mut report, kind, cores);
+    for &(cores, quorum) in rounds {
+        suites::run(&mut report, Setting { kind, cores, quorum });
     }
     report.finish()
 }

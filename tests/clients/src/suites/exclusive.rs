@@ -12,7 +12,7 @@ pub fn intrude(round: &mut Round, broker: &Broker) {
     ] {
         let site = round.site;
         let name = round.case_name(what);
-        if site.kind == Kind::Kafka && shares == Shares::DataDirectory {
+        if site.setting.kind == Kind::Kafka && shares == Shares::DataDirectory {
             // In combined mode Kafka takes the directory's lock only after its metadata log is open
             // and written to: the second one refuses, and the first is left unable to stop.
             round.report.skip(&name, "Apache Kafka's first broker does not survive it");
@@ -21,7 +21,7 @@ pub fn intrude(round: &mut Round, broker: &Broker) {
         round.report.case(&name, &[], |tools| {
             let refused = site.intruder(tools, shares)?;
             ensure!(!refused.status.success(), "it ended with 0: {refused:?}");
-            if site.kind == Kind::Millrace {
+            if site.setting.kind == Kind::Millrace {
                 one_line_with_remedy(&refused)?;
             }
             Ok(())

@@ -1,7 +1,7 @@
 //! One broker's life: started, used by every client, attacked, stopped, looked at, started again.
 
 use super::{codecs, exclusive, hostile, kafka_tools, stopped};
-use crate::{Broker, Client, Codec, Kind, Produced, Report, Site};
+use crate::{Broker, Client, Codec, Produced, Report, Setting, Site};
 
 /// A topic that was filled, for the cases after the stop and after the restart.
 #[derive(Debug)]
@@ -27,11 +27,11 @@ impl Round<'_> {
     }
 }
 
-/// Runs all cases against a broker of `cores` cores.
-pub fn run(report: &mut Report, kind: Kind, cores: usize) {
-    let name = format!("{}, {cores} core{}", kind.name(), if cores == 1 { "" } else { "s" });
-    let started = report
-        .always(&format!("{name}: starts"), |tools| Site::format_and_start(tools, kind, cores));
+/// Runs all cases against a broker of this setting.
+pub fn run(report: &mut Report, setting: Setting) {
+    let name = setting.to_string();
+    let started =
+        report.always(&format!("{name}: starts"), |tools| Site::format_and_start(tools, setting));
     let Some((site, broker)) = started else { return };
     let mut round = Round { report, site: &site, name, filled: Vec::new() };
     codecs::produce_and_read(&mut round, &broker);
