@@ -107,7 +107,7 @@ pub struct PartitionLog(Rc<Inner>);
 
 impl PartitionLog {
     /// Makes `directory` with an empty log whose first offset is 0. On return the directory and its
-    /// `partition.metadata` are durable.
+    /// `partition.metadata` are durable. A directory that holds records is refused and left as it is.
     pub async fn create(
         directory: &Path,
         config: LogConfig,
@@ -248,6 +248,12 @@ impl PartitionLog {
     /// return. Nothing may be appended meanwhile.
     pub async fn truncate_to(&self, offset: Offset) -> Result<(), StorageError> {
         self.0.truncate_to(offset).await
+    }
+
+    /// Forgets producers that have been idle for `producer_id_expiration_ms`, as every roll and open
+    /// does. To be called from time to time: it bounds what producers cost.
+    pub fn expire_producers(&self, now: TimestampMs) {
+        self.0.expire_producers(now);
     }
 
     /// Waits until all that was appended is durable.

@@ -17,7 +17,7 @@ use super::state::{Inner, Phase, State};
 use crate::config::LogConfig;
 use crate::error::{ReadError, StorageError};
 use crate::log_directory::deleted_name;
-use crate::recovery::{Loaded, create_segment, load, remove_segment, write_indexes};
+use crate::recovery::{Loaded, create_segment, holds_records, load, remove_segment, write_indexes};
 use crate::segment::{FileKind, Indexes, Selection, path_of};
 use crate::state::partition_metadata;
 
@@ -29,18 +29,17 @@ pub(super) async fn create(
     reactor::directory::create_all(directory)
         .await
         .map_err(StorageError::io("create", directory))?;
+    if holds_records(directory).await? {
+        let source = Arc::new(io::Error::from(io::ErrorKind::AlreadyExists));
+        let path = directory.to_owned();
+        return Err(StorageError::Io { operation: "create", path, source });
+    }
     // Kafka takes a log without this file for a stray one: it is durable before anything else.
     partition_metadata::write(directory, topic_id).await?;
     create_segment(directory, Offset::ZERO).await?;
     let opening =
         Opening { clean: false, recovery_point: Offset::ZERO, log_start_offset: Offset::ZERO };
-    let log = open(directory, config, opening).await?;
-    if log.state.borrow().log_end_offset() != Offset::ZERO {
-        let source = Arc::new(io::Error::from(io::ErrorKind::AlreadyExists));
-        let path = directory.to_owned();
-        return Err(StorageError::Io { operation: "create", path, source });
-    }
-    Ok(log)
+    open(directory, config, opening).await
 }
 
 pub(super) async fn open(
@@ -88,6 +87,12 @@ impl State {
 }
 
 impl Inner {
+    pub(super) fn expire_producers(&self, now: TimestampMs) {
+        let mut state = self.state.borrow_mut();
+        let expiration_ms = state.config.producer_id_expiration_ms;
+        state.producers.expire(now, expiration_ms);
+    }
+
     pub(super) async fn flush(&self) -> Result<(), StorageError> {
         let end = self.state.borrow().log_end_offset();
         self.wait_durable(end).await

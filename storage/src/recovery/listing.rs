@@ -49,6 +49,11 @@ pub(super) async fn list(directory: &Path) -> Result<Listing, StorageError> {
     Ok(listing)
 }
 
+/// Whether there is a segment in `directory` that is not empty.
+pub(crate) async fn holds_records(directory: &Path) -> Result<bool, StorageError> {
+    Ok(list(directory).await?.segments.values().any(|&size_bytes| size_bytes > 0))
+}
+
 pub(super) async fn remove(path: &Path) -> Result<(), StorageError> {
     reactor::directory::remove_file(path).await.map_err(StorageError::io("remove", path))
 }

@@ -7,4 +7,5 @@ mod load;
 mod producers;
 
 pub(crate) use indexes::{read_indexes, write_indexes};
+pub(crate) use listing::holds_records;
 pub(crate) use load::{Loaded, create_segment, load, remove_segment};

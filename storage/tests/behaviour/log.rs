@@ -81,7 +81,7 @@ fn an_unclean_stop_is_scanned_and_cut_behind_the_last_whole_batch() {
         // Half a batch behind the last whole one, as a crash may leave it.
         let path = directory.join("orders-0");
         let entries = reactor::directory::list(&path).await.expect("listed");
-        let last = entries.iter().filter(|it| it.name.ends_with(".log")).next_back().expect("one");
+        let last = entries.iter().rfind(|it| it.name.ends_with(".log")).expect("one");
         let file = reactor::file::File::open(&path.join(&last.name), reactor::file::Open::Existing)
             .await
             .expect("opened");
@@ -98,6 +98,81 @@ fn an_unclean_stop_is_scanned_and_cut_behind_the_last_whole_batch() {
         log.close().await.expect("closed");
         let log = open(&directory, true).await;
         assert_eq!(log.log_end_offset(), next);
+    });
+}
+
+#[test]
+fn readers_follow_a_writer() {
+    for seed in 0..30 {
+        in_simulation(seed, |directory| async move {
+            let log = create(&directory).await;
+            let appended = Rc::new(RefCell::new(Vec::new()));
+            let readers: Vec<_> = [1, 900, 100_000]
+                .into_iter()
+                .map(|max_bytes| {
+                    let (log, appended) = (log.clone(), appended.clone());
+                    reactor::spawn(async move { follow(&log, &appended, max_bytes, 3000).await })
+                })
+                .collect();
+            let mut next = Offset(0);
+            while next < Offset(3000) {
+                let draw = reactor::random::u64();
+                let batch = batch(next.0, 1 + (draw % 9) as i64, (draw % 4000) as usize);
+                appended.borrow_mut().push(batch.clone());
+                next = append(&log, &batch);
+                match draw >> 16 & 15 {
+                    0 => log.flush().await.expect("durable"),
+                    // Long enough to be idle, so that readers find the rest in files.
+                    1 if draw >> 32 & 7 == 0 => {
+                        reactor::time::sleep(std::time::Duration::from_secs(15)).await;
+                    }
+                    1..4 => reactor::time::sleep(std::time::Duration::from_millis(3)).await,
+                    _ => {}
+                }
+            }
+            for reader in readers {
+                reader.await;
+            }
+        });
+    }
+}
+
+/// Reads on as the log grows, up to the offset `until`, and compares.
+async fn follow(
+    log: &PartitionLog,
+    appended: &RefCell<Vec<protocol::record_batch::RecordBatch>>,
+    max_bytes: usize,
+    until: i64,
+) {
+    let (mut next, mut seen) = (Offset(0), 0);
+    while next < Offset(until) {
+        let grown = log.appended();
+        let bound = log.log_end_offset();
+        let read = log.read(next, max_bytes, true, bound).await.expect("readable");
+        for batch in protocol::record_batch::Batches::new(read.contiguous()) {
+            let batch = batch.expect("a whole batch");
+            assert_eq!(batch.header().base_offset, next);
+            assert!(content(&batch) == content(&appended.borrow()[seen]), "batch {seen} at {next}");
+            next = batch.header().next_offset();
+            seen += 1;
+        }
+        if next == bound && next < Offset(until) {
+            grown.await;
+        }
+    }
+}
+
+#[test]
+fn a_new_log_does_not_take_over_an_old_one() {
+    in_both_worlds(|directory| async move {
+        let log = create(&directory).await;
+        append(&log, &batch(0, 1, 10));
+        log.close().await.expect("closed");
+        let path = directory.join("orders-0");
+        let other = protocol::model::Uuid::ONE;
+        let refused = PartitionLog::create(&path, small_config(), other).await;
+        assert!(matches!(refused, Err(StorageError::Io { operation: "create", .. })));
+        assert_eq!(open(&directory, true).await.topic_id(), Some(TOPIC_ID));
     });
 }
 
