@@ -74,17 +74,20 @@ impl Bell {
 impl BellRinger {
     /// Rings: one system call. What the caller wrote to memory before is seen by the task that wakes.
     pub(crate) fn ring(&self) {
-        let one = 1_u64.to_ne_bytes();
-        loop {
-            // SAFETY: the descriptor is open for as long as `self`, and `one` is 8 readable bytes.
-            let written =
-                unsafe { libc::write(self.0.as_raw_fd(), one.as_ptr().cast(), one.len()) };
-            // EAGAIN: the counter is full, so the bell rings already.
-            let again =
-                written < 0 && io::Error::last_os_error().kind() == io::ErrorKind::Interrupted;
-            if !again {
-                return;
-            }
+        signal(&self.0);
+    }
+}
+
+/// Adds one to an eventfd.
+pub(super) fn signal(eventfd: &OwnedFd) {
+    let one = 1_u64.to_ne_bytes();
+    loop {
+        // SAFETY: the descriptor is open, and `one` is 8 readable bytes.
+        let written = unsafe { libc::write(eventfd.as_raw_fd(), one.as_ptr().cast(), one.len()) };
+        // EAGAIN: the counter is full, so whoever reads it is awake already.
+        let again = written < 0 && io::Error::last_os_error().kind() == io::ErrorKind::Interrupted;
+        if !again {
+            return;
         }
     }
 }

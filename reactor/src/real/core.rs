@@ -1,10 +1,10 @@
 //! A real core: a pinned thread, glommio's executor for tasks and timers, and a ring of our own.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
-use std::pin::pin;
+use std::mem::ManuallyDrop;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::{OnceLock, mpsc};
 use std::thread::{self, JoinHandle};
@@ -15,11 +15,11 @@ use glommio::{
     Latency, LocalExecutor, LocalExecutorBuilder, Placement, PoolPlacement, Shares, TaskQueueHandle,
 };
 
-use super::bell::{Bell, eventfd};
+use super::bell::{self, Bell, eventfd};
 use super::blocking::HelperThread;
 use super::foreign::Foreign;
 use super::ring::Ring;
-use super::task::RealTask;
+use super::task::{self, AbortOnPanic, RealTask, Tasks};
 use super::timers::Timers;
 use super::watchdog::Watch;
 use super::{clock, host, watchdog};
@@ -38,8 +38,10 @@ const GLOMMIO_IO_MEMORY: usize = 64 << 10;
 const DISK_IN_FLIGHT_MAX: usize = 128;
 
 pub(crate) struct RealCore {
+    index: CoreIndex,
     ring: Rc<Ring>,
     timers: Rc<Timers>,
+    tasks: Tasks,
     queue: TaskQueueHandle,
     foreign: Rc<Foreign>,
     helper: HelperThread,
@@ -71,25 +73,28 @@ impl RealCore {
         self: &Rc<Self>,
         future: impl Future<Output = T> + 'static,
     ) -> RealTask<T> {
-        let core = self.clone();
-        let looked_after = async move {
-            let mut future = pin!(future);
-            std::future::poll_fn(move |context| {
-                core.look();
-                future.as_mut().poll(context)
-            })
-            .await
-        };
-        let task = glommio::spawn_local_into(looked_after, self.queue);
-        RealTask(task.expect("the queue of a core's tasks lives as long as the core"))
+        task::spawn(self.clone(), future)
     }
 
     /// Between any two tasks: takes in completions, if there are any.
-    fn look(&self) {
+    pub(super) fn look(&self) {
         if self.ring.has_completions() {
             self.ring.drain();
             self.timers.expire();
         }
+    }
+
+    pub(super) fn index(&self) -> CoreIndex {
+        self.index
+    }
+
+    pub(super) fn tasks(&self) -> &Tasks {
+        &self.tasks
+    }
+
+    /// glommio's queue for all tasks of the core.
+    pub(super) fn queue(&self) -> TaskQueueHandle {
+        self.queue
     }
 
     pub(crate) fn ring(&self) -> &Rc<Ring> {
@@ -216,39 +221,65 @@ fn run_core<Fut: Future<Output = ()> + 'static>(
     let (Some((executor, ring, completions)), Ok(watch)) = (made, may_go.recv()) else {
         return;
     };
-    let own_ring = ring.clone();
-    executor.run(async move {
-        let queue = glommio::executor().create_task_queue(
-            Shares::default(),
-            Latency::Matters(plan.preempt),
-            "core",
-        );
-        let (bell, beats) = (Bell::on(&own_ring), Bell::on(&own_ring));
-        let foreign = Rc::new(Foreign::new(&bell));
-        let core = Rc::new(RealCore {
-            timers: Rc::new(Timers::new(own_ring.clone())),
-            ring: own_ring,
-            queue,
-            helper: HelperThread::start(plan.index, plan.cpus, foreign.clone()),
-            foreign: foreign.clone(),
-            drain_hooks: RefCell::default(),
-        });
-        let outer = enter(Some(Environment::Real(core.clone())));
-        assert!(outer.is_none(), "a thread is one core");
-        core.spawn(core.ring.clone().drive()).detach();
-        core.spawn(take_in_completions(core.clone(), completions)).detach();
-        core.spawn(foreign.listen(bell)).detach();
-        core.spawn(watch.clone().answer(beats)).detach();
-        core.spawn(start(plan.index)).await;
-        watch.end();
-    });
-    // Tasks that are left go first: they own operations and hooks of the core.
+    executor.run(live(plan, ring.clone(), completions.clone(), watch, start));
     drop(executor);
     ring.close();
     drop(enter(None));
 }
 
-fn make_core(plan: &Plan) -> io::Result<(LocalExecutor, Rc<Ring>, OwnedFd)> {
+/// The life of a core, on its executor.
+async fn live<Fut: Future<Output = ()> + 'static>(
+    plan: Plan,
+    ring: Rc<Ring>,
+    completions: Rc<OwnedFd>,
+    watch: Watch,
+    start: impl FnOnce(CoreIndex) -> Fut + 'static,
+) {
+    let queue = glommio::executor().create_task_queue(
+        Shares::default(),
+        Latency::Matters(plan.preempt),
+        "core",
+    );
+    let (bell, beats) = (Bell::on(&ring), Bell::on(&ring));
+    let foreign = Rc::new(Foreign::new(&bell));
+    let core = Rc::new(RealCore {
+        index: plan.index,
+        timers: Rc::new(Timers::new(ring.clone())),
+        ring: ring.clone(),
+        tasks: Tasks::default(),
+        queue,
+        helper: HelperThread::start(plan.index, plan.cpus, foreign.clone()),
+        foreign: foreign.clone(),
+        drain_hooks: RefCell::default(),
+    });
+    let outer = enter(Some(Environment::Real(core.clone())));
+    assert!(outer.is_none(), "a thread is one core");
+    core.spawn(ring.drive()).detach();
+    core.spawn(foreign.listen(bell)).detach();
+    core.spawn(watch.clone().answer(beats)).detach();
+    let ended = Rc::new(Cell::new(false));
+    let reader = take_in_completions(core.clone(), completions.clone(), ended.clone());
+    let reader = glommio::spawn_local_into(reader, queue).expect("the queue was just made");
+
+    let (start, own) = (start(plan.index), core.clone());
+    core.spawn(async move {
+        start.await;
+        own.tasks.begin_end();
+    })
+    .await;
+    // In the queue of the tasks: to yield in another would not let them run.
+    let all = core.clone();
+    let ends = glommio::spawn_local_into(async move { all.tasks.end().await }, queue);
+    ends.expect("the queue was made above").await;
+    drop(core.drain_hooks.take());
+    // The reader ends by itself: glommio would free the buffer of a read that is in flight.
+    ended.set(true);
+    bell::signal(&completions);
+    reader.await;
+    watch.end();
+}
+
+fn make_core(plan: &Plan) -> io::Result<(LocalExecutor, Rc<Ring>, Rc<OwnedFd>)> {
     if let Some(cpu) = plan.cpu {
         host::pin_to(&[cpu])?;
     }
@@ -262,15 +293,15 @@ fn make_core(plan: &Plan) -> io::Result<(LocalExecutor, Rc<Ring>, OwnedFd)> {
     // glommio reads it as a file: a read of an eventfd at 0 waits where it does not block.
     let completions = eventfd(0)?;
     let ring = Ring::new(completions.as_raw_fd(), plan.disk_in_flight_max)?;
-    Ok((executor, Rc::new(ring), completions))
+    Ok((executor, Rc::new(ring), Rc::new(completions)))
 }
 
-/// Sleeps until the ring has completed something, then drains the core, for the life of the core.
-async fn take_in_completions(core: Rc<RealCore>, completions: OwnedFd) {
-    // SAFETY: the descriptor is handed over whole.
-    let completions = unsafe { BufferedFile::from_raw_fd(completions.into_raw_fd()) };
-    loop {
-        if let Err(error) = completions.read_at(0, size_of::<u64>()).await {
+/// Sleeps until the ring has completed something, then drains the core, until `ended`.
+async fn take_in_completions(core: Rc<RealCore>, completions: Rc<OwnedFd>, ended: Rc<Cell<bool>>) {
+    // SAFETY: the descriptor stays open for as long as `completions`, and glommio does not close it.
+    let file = ManuallyDrop::new(unsafe { BufferedFile::from_raw_fd(completions.as_raw_fd()) });
+    while !ended.get() {
+        if let Err(error) = file.read_at(0, size_of::<u64>()).await {
             panic!("cannot wait for completions: {error}");
         }
         core.drain();
@@ -293,17 +324,4 @@ fn prepare_process() {
         };
         let _ = thread::spawn(throw_away).join();
     });
-}
-
-/// Ends the process when a core's thread unwinds: half a broker is none. The panic's own message has
-/// been printed by then.
-struct AbortOnPanic(CoreIndex);
-
-impl Drop for AbortOnPanic {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            eprintln!("core {} panicked: the process ends", self.0);
-            std::process::abort();
-        }
-    }
 }
