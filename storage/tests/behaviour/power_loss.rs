@@ -1,6 +1,7 @@
 //! INV-4 on one replica: what was durable once is there after any power loss, in order and whole.
 
 use std::cell::{Cell, RefCell};
+use std::ops::Range;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
@@ -39,7 +40,7 @@ impl Known {
 }
 
 /// One life of the process: opens the log, checks it, appends until it is killed.
-async fn live(known: Rc<Known>, mut random: Random, is_first: bool) {
+async fn live(known: Rc<Known>, mut random: Random) {
     let directory = Path::new("/data");
     let exists = reactor::directory::list(Path::new("/"))
         .await
@@ -47,7 +48,7 @@ async fn live(known: Rc<Known>, mut random: Random, is_first: bool) {
         .iter()
         .any(|entry| entry.name == "data");
     if !exists {
-        assert!(is_first, "the directory was durable");
+        assert_eq!(known.durable.get(), Offset(0), "a log that was durable is gone");
         reactor::directory::create_all(directory).await.expect("made");
     }
     let is_made = reactor::directory::list(directory)
@@ -88,15 +89,25 @@ async fn live(known: Rc<Known>, mut random: Random, is_first: bool) {
     }
 }
 
-fn run(seed: u64, crash: Crash) -> u64 {
-    let simulation = Simulation::new(seed, Knobs { unsynced_lost: 0.9, ..Knobs::default() });
+/// What a run ended with.
+#[derive(Debug, PartialEq)]
+struct Outcome {
+    trace_hash: u64,
+    durable: Offset,
+}
+
+/// Six lives under one seed; in every second one the world is hostile.
+fn run(seed: u64, crash: Crash) -> Outcome {
+    let world = if seed % 2 == 0 { Knobs::hostile(seed) } else { Knobs::default() };
+    let knobs = Knobs { unsynced_lost: 0.9, disk_slow: 0.03, ..world };
+    let simulation = Simulation::new(seed, knobs);
     let node = simulation.add_node("node", [10, 0, 0, 1].into());
     let known = Rc::new(Known::default());
     let mut random = simulation.random("crashes");
     for life in 0..6 {
         let workload = simulation.random(&format!("life {life}"));
-        let client = simulation.spawn_client(node, live(known.clone(), workload, life == 0));
-        simulation.run_for(Duration::from_micros(1000 + random.below(60_000)));
+        let client = simulation.spawn_client(node, live(known.clone(), workload));
+        simulation.run_for(Duration::from_micros(50_000 + random.below(900_000)));
         simulation.crash(node, crash);
         drop(client);
     }
@@ -107,24 +118,26 @@ fn run(seed: u64, crash: Crash) -> u64 {
         }
     };
     simulation.block_on(node, LIMIT, last).expect("in time");
-    assert!(known.durable.get() > Offset(0), "seed {seed}: nothing was compared");
-    simulation.trace_hash()
+    Outcome { trace_hash: simulation.trace_hash(), durable: known.durable.get() }
+}
+
+fn run_all(seeds: Range<u64>, crash: Crash) {
+    let compared = seeds.clone().filter(|&seed| {
+        println!("SEED={seed:#x}");
+        run(seed, crash).durable > Offset(0)
+    });
+    let (compared, all) = (compared.count(), seeds.count());
+    assert!(compared * 10 > all * 9, "{compared} of {all} seeds had something to compare");
 }
 
 #[test]
 fn what_was_durable_survives_power_loss() {
-    for seed in 0..150 {
-        println!("SEED={seed:#x}");
-        run(seed, Crash::PowerLoss);
-    }
+    run_all(0..120, Crash::PowerLoss);
 }
 
 #[test]
 fn all_that_was_written_survives_a_kill() {
-    for seed in 1000..1040 {
-        println!("SEED={seed:#x}");
-        run(seed, Crash::Kill);
-    }
+    run_all(1000..1030, Crash::Kill);
 }
 
 #[test]
