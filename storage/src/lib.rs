@@ -26,4 +26,4 @@ pub use error::{AppendError, ReadError, StorageError};
 pub use log::{
     AppendAsLeader, Appended, EpochEnd, Opening, Origin, PartitionLog, ReadResult, TimestampOffset,
 };
-pub use log_directory::{CleanShutdown, LogDirectory, MetaProperties, TopicPartition};
+pub use log_directory::{CleanShutdown, LogDirectory, LogOffsets, MetaProperties, TopicPartition};

@@ -25,6 +25,15 @@ pub(crate) use name::deleted_name;
 /// Kafka's own directories below `log.dirs` that hold no partition.
 const OTHER_DIRECTORIES: [&str; 1] = ["remote-log-index-cache"];
 
+/// What the checkpoints say of one log; its core may be another one than the directory's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogOffsets {
+    pub name: TopicPartition,
+    pub recovery_point: Offset,
+    pub log_start_offset: Offset,
+    pub high_watermark: Offset,
+}
+
 /// One log directory, locked for this process until dropped.
 pub struct LogDirectory {
     path: PathBuf,
@@ -86,19 +95,23 @@ impl LogDirectory {
         self.path.join(partition.to_string())
     }
 
+    /// How the last stop has left a partition that was here: what any core needs to open its log.
+    pub fn opening(&self, partition: &TopicPartition) -> Opening {
+        let checkpoint = |offsets: &Offsets| offsets.get(partition).copied().unwrap_or_default();
+        Opening {
+            clean: self.was_clean(),
+            recovery_point: checkpoint(&self.recovery_points),
+            log_start_offset: checkpoint(&self.log_start_offsets),
+        }
+    }
+
     /// Opens the log of a partition that was here, as the last stop has left it.
     pub async fn open_partition(
         &self,
         partition: &TopicPartition,
         config: LogConfig,
     ) -> Result<PartitionLog, StorageError> {
-        let checkpoint = |offsets: &Offsets| offsets.get(partition).copied().unwrap_or_default();
-        let opening = Opening {
-            clean: self.was_clean(),
-            recovery_point: checkpoint(&self.recovery_points),
-            log_start_offset: checkpoint(&self.log_start_offsets),
-        };
-        PartitionLog::open(&self.partition_path(partition), config, opening).await
+        PartitionLog::open(&self.partition_path(partition), config, self.opening(partition)).await
     }
 
     pub async fn create_partition(
@@ -117,18 +130,15 @@ impl LogDirectory {
 
     /// Writes the recovery points, log start offsets and high watermarks of all logs of this
     /// directory, durably. A crash then costs the scan of what came after.
-    pub async fn write_checkpoints(
-        &self,
-        logs: &[(TopicPartition, PartitionLog, Offset)],
-    ) -> Result<(), StorageError> {
-        let offsets = |of: &dyn Fn(&PartitionLog, Offset) -> Offset| -> Offsets {
-            logs.iter().map(|(name, log, high)| (name.clone(), of(log, *high))).collect()
+    pub async fn write_checkpoints(&self, logs: &[LogOffsets]) -> Result<(), StorageError> {
+        let offsets = |of: fn(&LogOffsets) -> Offset| -> Offsets {
+            logs.iter().map(|log| (log.name.clone(), of(log))).collect()
         };
-        let recovery_points = offsets(&|log, _| log.recovery_point());
+        let recovery_points = offsets(|log| log.recovery_point);
         // A log start of 0 says nothing, and is not written, as in Kafka.
-        let mut log_start_offsets = offsets(&|log, _| log.log_start_offset());
+        let mut log_start_offsets = offsets(|log| log.log_start_offset);
         log_start_offsets.retain(|_, offset| *offset > Offset::ZERO);
-        let high_watermarks = offsets(&|_, high_watermark| high_watermark);
+        let high_watermarks = offsets(|log| log.high_watermark);
         checkpoints::write(&self.path, checkpoints::RECOVERY_POINT, &recovery_points).await?;
         checkpoints::write(&self.path, checkpoints::LOG_START_OFFSET, &log_start_offsets).await?;
         checkpoints::write(&self.path, checkpoints::HIGH_WATERMARK, &high_watermarks).await

@@ -40,7 +40,8 @@ impl MetaProperties {
             .map_err(StorageError::io("write", &path))
     }
 
-    fn encode(&self) -> String {
+    /// The file's text.
+    pub fn encode(&self) -> String {
         let mut text = format!("#\ncluster.id={}\n", escape(&self.cluster_id));
         if let Some(directory_id) = self.directory_id {
             text.push_str(&format!("directory.id={directory_id}\n"));
@@ -49,7 +50,8 @@ impl MetaProperties {
         text
     }
 
-    fn decode(text: &str) -> Result<MetaProperties, &'static str> {
+    /// From the file's text. Errors: what is wrong with it.
+    pub fn decode(text: &str) -> Result<MetaProperties, &'static str> {
         let properties: BTreeMap<String, String> = text.lines().filter_map(property).collect();
         let value = |key: &str| properties.get(key).map(|value| value.trim());
         if value("version") != Some("1") {
