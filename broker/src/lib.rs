@@ -1,4 +1,13 @@
 //! The broker process: connections, one loop per core, one handler per Kafka API, replicas, the
 //! controller's driver and the command line.
 
+pub mod cli;
 pub mod config;
+mod controller_core;
+mod cores;
+mod handlers;
+mod net;
+pub mod process;
+mod replica;
+
+pub use cores::{CoreSeed, run, seeds};

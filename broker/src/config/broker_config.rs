@@ -1,5 +1,6 @@
 //! The typed configuration of one node, made of properties and checked as a whole.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use protocol::model::BrokerId;
@@ -16,9 +17,14 @@ pub struct BrokerConfig {
     pub rack: Option<String>,
     /// Where the broker listens for clients; the host may be empty for all addresses.
     pub listener: Listener,
+    /// Its address, once its host is looked up: the cores have no resolver.
+    pub listen_address: Option<SocketAddr>,
     /// What clients are told of it.
     pub advertised: Endpoint,
-    pub controller_listener_names: Vec<String>,
+    /// Where the controller says it listens. It does not listen yet: a quorum of one needs nobody.
+    pub controller_endpoint: Option<Listener>,
+    /// How long a broker that is not heard of stays unfenced.
+    pub broker_session_ms: u64,
     pub log_dirs: Vec<PathBuf>,
     pub metadata_log_dir: PathBuf,
     pub socket_request_size_bytes_max: usize,
@@ -89,8 +95,10 @@ impl BrokerConfig {
             core_count: reader.integer("millrace.cores")?.map(|count| count as usize),
             rack: reader.text("broker.rack").map(str::to_owned),
             listener,
+            listen_address: None,
             advertised,
-            controller_listener_names,
+            controller_endpoint: controller_endpoint(&reader, &controller_listener_names)?,
+            broker_session_ms: reader.size("broker.session.timeout.ms")? as u64,
             log_dirs,
             metadata_log_dir,
             socket_request_size_bytes_max: reader.size("socket.request.max.bytes")?,
@@ -318,6 +326,27 @@ fn broker_listener(
         return Err(refused("advertised.listeners", endpoint.to_string(), remedy));
     }
     Ok((listener, endpoint))
+}
+
+/// The controller's first listener, as it is advertised.
+fn controller_endpoint(
+    reader: &Reader,
+    controller_names: &[String],
+) -> Result<Option<Listener>, ConfigError> {
+    for key in ["advertised.listeners", "listeners"] {
+        let listeners = Listener::parse_list(reader.text(key).unwrap_or_default())
+            .map_err(|source| ConfigError::Listener { key, source })?;
+        let found = listeners.into_iter().find(|listener| {
+            controller_names.iter().any(|name| name.eq_ignore_ascii_case(&listener.name))
+        });
+        if let Some(mut listener) = found {
+            if listener.endpoint.host.is_empty() {
+                listener.endpoint.host = "localhost".to_owned();
+            }
+            return Ok(Some(listener));
+        }
+    }
+    Ok(None)
 }
 
 fn security_protocol(reader: &Reader, listener_name: &str) -> String {

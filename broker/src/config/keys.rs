@@ -100,7 +100,7 @@ pub const KEYS: &[Key] = &[
     key("broker.heartbeat.interval.ms", Kind::Int, Some("2000"), Range::Any, Effect::None),
     key("broker.id", Kind::Int, Some("-1"), Range::Any, Effect::Honoured),
     key("broker.rack", Kind::String, None, Range::Any, Effect::Honoured),
-    key("broker.session.timeout.ms", Kind::Int, Some("9000"), Range::Any, Effect::None),
+    key("broker.session.timeout.ms", Kind::Int, Some("9000"), Range::Any, Effect::Honoured),
     key("client.quota.callback.class", Kind::Class, None, Range::Any, Effect::Refused),
     key("compression.gzip.level", Kind::Int, Some("-1"), Range::Any, Effect::None),
     key("compression.lz4.level", Kind::Int, Some("9"), Range::Between(1, 17), Effect::None),

@@ -4,6 +4,7 @@ mod broker_config;
 pub mod keys;
 mod listener;
 mod properties;
+pub mod topic_settings;
 
 pub use broker_config::{BrokerConfig, ConfigError, Loaded};
 pub use listener::{Endpoint, Listener, ListenerError};

@@ -1,0 +1,84 @@
+//! `millrace start`: checks the host, launches a core for each CPU, and waits for the end.
+
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+
+use super::load::Source;
+use crate::cores;
+use crate::process;
+
+/// Run a broker in the foreground until SIGINT or SIGTERM.
+///
+/// Example: millrace start server.properties --override log.dirs=/var/lib/millrace
+#[derive(clap::Args)]
+pub struct Start {
+    /// Kafka's server.properties; without it one node runs on 127.0.0.1:9092 with its data in ./data.
+    file: Option<PathBuf>,
+    #[command(flatten)]
+    source: Source,
+}
+
+impl Start {
+    pub fn run(&self) -> Result<()> {
+        log_to_stderr();
+        let loaded = self.source.load(self.file.as_deref())?;
+        for warning in &loaded.warnings {
+            tracing::warn!("{warning}");
+        }
+        let config = loaded.config;
+        let core_count = config.core_count.unwrap_or_else(reactor::host::cpu_count);
+        let directories: Vec<&Path> = config.log_dirs.iter().map(PathBuf::as_path).collect();
+        if let Some(missing) = directories.iter().find(|directory| !directory.exists()) {
+            bail!("{} does not exist: run `millrace storage format`", missing.display());
+        }
+        let report = reactor::host::check(core_count, &directories)?;
+        for directory in &report.buffered_directories {
+            let directory = directory.display();
+            tracing::warn!(%directory, "no direct I/O on this file system: files are buffered");
+        }
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            node_id = config.node_id.0,
+            cores = core_count,
+            listener = %config.listener,
+            advertised = %config.advertised,
+            "starting"
+        );
+        let (stop, fatal) = process::stopping();
+        let seeds = cores::seeds(config, core_count, stop, fatal.clone());
+        let running = reactor::launch(reactor::Settings::default(), seeds, cores::run)?;
+        stop_on_signal(fatal.clone());
+        running.join();
+        match fatal.reason() {
+            Some(reason) => bail!(reason),
+            None => {
+                tracing::info!("stopped");
+                Ok(())
+            }
+        }
+    }
+}
+
+/// A thread that waits for SIGINT or SIGTERM; a second one ends the process at once.
+#[expect(clippy::disallowed_methods, reason = "the command line is no core")]
+fn stop_on_signal(fatal: process::Fatal) {
+    std::thread::spawn(move || {
+        let signal = reactor::outside::wait_for_stop_signal();
+        tracing::info!(signal, "stopping; once more ends the process without a clean stop");
+        fatal.stop();
+        reactor::outside::wait_for_stop_signal();
+        std::process::exit(1);
+    });
+}
+
+fn log_to_stderr() {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .init();
+}

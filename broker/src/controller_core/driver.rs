@@ -1,0 +1,344 @@
+//! Drives the controller's machine: executes its actions on the metadata log in their order, and tells it
+//! what came of them.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::time::Duration;
+
+use controller::decide::Now;
+use controller::{Action, Controller, Event, Request, RequestToken, Response};
+use protocol::messages::BrokerHeartbeatRequest;
+use protocol::model::{MonotonicNs, Offset, TimestampMs};
+use protocol::record_batch::RecordBatch;
+use reactor::sync::{Notify, oneshot};
+use storage::{AppendAsLeader, Appended, LogDirectory, Origin, PartitionLog, StorageError};
+
+use super::publisher::Publisher;
+use super::startup::{self, StartError, Started};
+use super::views::Views;
+use crate::cores::{ClosedPartition, Core, CoreRequest, Deadline, ReplyTo};
+use crate::process::{Fatal, Stop};
+
+/// The controller of this node, on its core.
+pub struct ControllerCore {
+    core: Rc<Core>,
+    publisher: Rc<Publisher>,
+    fatal: Fatal,
+    log: PartitionLog,
+    quorum_state: std::path::PathBuf,
+    machine: RefCell<Controller>,
+    views: RefCell<Views>,
+    /// What the machine wants done, in order.
+    actions: RefCell<VecDeque<Action>>,
+    /// An action is being executed.
+    busy: Cell<bool>,
+    changed: Notify,
+    asked: RefCell<BTreeMap<RequestToken, ReplyTo<Response>>>,
+    next_token: Cell<u64>,
+    broker_epoch: Cell<Option<i64>>,
+    tick: Cell<Option<Deadline>>,
+    stopping: Cell<bool>,
+}
+
+impl ControllerCore {
+    /// Starts the node's controller and broker, waits for the word to stop, and stops the node.
+    pub async fn run(core: Rc<Core>, publisher: Rc<Publisher>, stop: Stop, fatal: Fatal) {
+        let began = reactor::now();
+        let started = match startup::start(&core).await {
+            Ok(started) => Some(started),
+            Err(error) => {
+                fatal.raise(error.to_string());
+                None
+            }
+        };
+        let mut running = None;
+        if let Some(started) = started {
+            let Started { machine, log, quorum_state, views, directories } = started;
+            let controller = Rc::new(ControllerCore {
+                core: core.clone(),
+                publisher: publisher.clone(),
+                fatal: fatal.clone(),
+                log,
+                quorum_state,
+                machine: RefCell::new(machine),
+                views: RefCell::new(views),
+                actions: RefCell::default(),
+                busy: Cell::new(false),
+                changed: Notify::new(),
+                asked: RefCell::default(),
+                next_token: Cell::new(0),
+                broker_epoch: Cell::new(None),
+                tick: Cell::new(None),
+                stopping: Cell::new(false),
+            });
+            let executor = reactor::spawn(controller.clone().execute());
+            match controller.join_cluster().await {
+                Ok(()) => {
+                    let started_ms = (reactor::now() - began).as_millis() as u64;
+                    tracing::info!(started_ms, "broker is part of its cluster");
+                    core.mesh.control(core.node.accepting_core, CoreRequest::Serve);
+                }
+                Err(error) => fatal.raise(error.to_string()),
+            }
+            running = Some((controller, executor, directories));
+        }
+        // The sender lives as long as the process: an error here would mean the same.
+        let _ = stop.recv().await;
+        if let Some((controller, _, _)) = &running {
+            controller.quiesce().await;
+        }
+        let closed = publisher.stop_all().await;
+        if let Some((controller, executor, directories)) = running {
+            drop(executor);
+            controller.close(directories, closed).await;
+        }
+    }
+
+    /// Puts a request to the machine; `reply` gets the answer when it is committed and shown.
+    pub fn request(self: &Rc<Self>, request: Request, reply: ReplyTo<Response>) {
+        if self.stopping.get() {
+            return;
+        }
+        let token = RequestToken(self.next_token.get());
+        self.next_token.set(token.0 + 1);
+        self.asked.borrow_mut().insert(token, reply);
+        let mut seed = [0; 16];
+        reactor::random::fill(&mut seed);
+        self.step(Event::Request { token, request, seed });
+    }
+
+    fn step(self: &Rc<Self>, event: Event) {
+        let now = Now {
+            monotonic: MonotonicNs(reactor::now().0),
+            wall: TimestampMs(reactor::wall_clock()),
+        };
+        let mut actions = Vec::new();
+        let stepped = self.machine.borrow_mut().step(now, event, &mut actions);
+        stepped.unwrap_or_else(|refused| panic!("the controller's driver is wrong: {refused}"));
+        self.actions.borrow_mut().extend(actions);
+        self.changed.notify_all();
+        self.arm_tick();
+    }
+
+    /// Sessions of brokers end at a time; this node's own does not while the process lives, so it
+    /// beats first. A process that was frozen so finds itself alive, not fenced.
+    fn arm_tick(self: &Rc<Self>) {
+        let deadline = self.machine.borrow().next_deadline();
+        if let Some(old) = self.tick.take() {
+            self.core.deadlines.cancel(old);
+        }
+        let Some(MonotonicNs(at)) = deadline.filter(|_| !self.stopping.get()) else { return };
+        let controller = Rc::downgrade(self);
+        let action = move || {
+            if let Some(controller) = Weak::upgrade(&controller) {
+                controller.tick.set(None);
+                controller.beat();
+                controller.step(Event::Tick);
+            }
+        };
+        // Early by a third, so that the session never ends in between.
+        let session_ms = self.core.node.config.broker_session_ms;
+        let early = Duration::from_millis(session_ms / 3);
+        let at = reactor::Instant(at.saturating_sub(early.as_nanos() as u64));
+        let soonest = reactor::now() + Duration::from_millis(1);
+        self.tick.set(Some(self.core.deadlines.schedule(at.max(soonest), action)));
+    }
+
+    /// Tells the machine that this node's broker is alive.
+    fn beat(self: &Rc<Self>) {
+        let Some(broker_epoch) = self.broker_epoch.get() else { return };
+        let (reply, _answer) = oneshot();
+        self.request(Request::BrokerHeartbeat(self.heartbeat(broker_epoch)), ReplyTo::Here(reply));
+    }
+
+    fn heartbeat(&self, broker_epoch: i64) -> BrokerHeartbeatRequest {
+        let known = self.machine.borrow().committed_image().next_offset();
+        BrokerHeartbeatRequest {
+            broker_id: self.core.node.config.node_id.0,
+            broker_epoch,
+            current_metadata_offset: known.0 - 1,
+            ..Default::default()
+        }
+    }
+
+    /// Becomes the leader of the quorum, registers this broker and has it unfenced.
+    async fn join_cluster(self: &Rc<Self>) -> Result<(), StartError> {
+        self.core.set_controller(self.clone());
+        let controller = Rc::downgrade(self);
+        self.log.on_durable(move |durable| {
+            if let Some(controller) = Weak::upgrade(&controller) {
+                controller.flushed(durable);
+            }
+        });
+        self.step(Event::Start);
+        while self.machine.borrow().high_watermark().is_none() {
+            self.wait_for_change().await?;
+        }
+        let registration = self.views.borrow().registration(&self.core, &self.machine.borrow());
+        let response = self.ask(Request::BrokerRegistration(registration)).await?;
+        let Response::BrokerRegistration(registered) = response else {
+            unreachable!("{response:?} answers no registration")
+        };
+        startup::check("register this broker", registered.error_code)?;
+        self.broker_epoch.set(Some(registered.broker_epoch));
+        loop {
+            let heartbeat = self.heartbeat(registered.broker_epoch);
+            let response = self.ask(Request::BrokerHeartbeat(heartbeat)).await?;
+            let Response::BrokerHeartbeat(beaten) = response else {
+                unreachable!("{response:?} answers no heartbeat")
+            };
+            startup::check("unfence this broker", beaten.error_code)?;
+            if !beaten.is_fenced {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn ask(self: &Rc<Self>, request: Request) -> Result<Response, StartError> {
+        let (reply, answer) = oneshot();
+        self.request(request, ReplyTo::Here(reply));
+        answer.await.map_err(|_| StartError::Stopped)
+    }
+
+    async fn wait_for_change(&self) -> Result<(), StartError> {
+        if self.fatal.reason().is_some() {
+            return Err(StartError::Stopped);
+        }
+        self.changed.notified().await;
+        Ok(())
+    }
+
+    fn flushed(self: &Rc<Self>, durable: Result<Offset, StorageError>) {
+        match durable {
+            Ok(durable_end_offset) => self.step(Event::Flushed { durable_end_offset }),
+            Err(StorageError::Closed { .. }) => {}
+            Err(error) => self.fail(&error),
+        }
+    }
+
+    /// Without its metadata log a node cannot go on: it ends with an error, as Kafka does.
+    fn fail(self: &Rc<Self>, error: &StorageError) {
+        tracing::error!(%error, "the metadata log failed");
+        self.step(Event::StorageFailed);
+        self.fatal.raise(format!("the metadata log failed: {error}"));
+    }
+
+    /// Executes actions one after the other, for as long as the core runs.
+    async fn execute(self: Rc<Self>) {
+        loop {
+            let changed = self.changed.notified();
+            let next = self.actions.borrow_mut().pop_front();
+            let Some(action) = next else {
+                changed.await;
+                continue;
+            };
+            self.busy.set(true);
+            self.execute_one(action).await;
+            self.busy.set(false);
+            self.changed.notify_all();
+        }
+    }
+
+    async fn execute_one(self: &Rc<Self>, action: Action) {
+        match action {
+            Action::PersistQuorumState { text } => {
+                let written =
+                    reactor::directory::write_atomic(&self.quorum_state, text.as_bytes()).await;
+                match written {
+                    Ok(()) => self.step(Event::QuorumStatePersisted),
+                    Err(source) => self.fail(&StorageError::Io {
+                        operation: "write",
+                        path: self.quorum_state.clone(),
+                        source: Arc::new(source),
+                    }),
+                }
+            }
+            Action::Append { base_offset, next_offset, batch } => {
+                if let Err(error) = self.append(base_offset, next_offset, batch) {
+                    self.fail(&error);
+                }
+            }
+            Action::Publish { image, delta } => {
+                let preparations = self.views.borrow_mut().prepare(&self.core, &image, &delta);
+                if let Some(preparation) = preparations.before {
+                    self.publisher.prepare(Arc::new(preparation)).await;
+                }
+                self.publisher.publish(Arc::new(preparations.last)).await;
+            }
+            Action::Respond { token, response } => {
+                if let Some(reply) = self.asked.borrow_mut().remove(&token) {
+                    reply.send(response);
+                }
+            }
+        }
+    }
+
+    fn append(
+        &self,
+        base_offset: Offset,
+        next_offset: Offset,
+        batch: bytes::Bytes,
+    ) -> Result<(), StorageError> {
+        let batch = RecordBatch::new(batch).expect("the controller encodes whole batches");
+        let how = AppendAsLeader {
+            leader_epoch: self.machine.borrow().leader_epoch(),
+            origin: Origin::Coordinator,
+            now: TimestampMs(reactor::wall_clock()),
+            log_append_time: false,
+        };
+        match self.log.append_as_leader(&[batch], how) {
+            Ok(Appended::New { base_offset: base, next_offset: next }) => {
+                assert_eq!((base, next), (base_offset, next_offset), "the log ends elsewhere");
+                Ok(())
+            }
+            Ok(duplicate) => unreachable!("a metadata batch has no producer: {duplicate:?}"),
+            Err(storage::AppendError::Storage(error)) => Err(error),
+            Err(error) => panic!("a metadata batch is refused: {error}"),
+        }
+    }
+
+    /// Takes no more requests, and waits until those under way are answered.
+    async fn quiesce(&self) {
+        self.stopping.set(true);
+        if let Some(tick) = self.tick.take() {
+            self.core.deadlines.cancel(tick);
+        }
+        while self.fatal.reason().is_none()
+            && (self.busy.get()
+                || !self.actions.borrow().is_empty()
+                || !self.asked.borrow().is_empty())
+        {
+            self.changed.notified().await;
+        }
+    }
+
+    /// The end of a clean stop: the metadata log, then the checkpoints, then the marker that says so.
+    async fn close(&self, directories: Vec<LogDirectory>, closed: Option<Vec<ClosedPartition>>) {
+        if let Err(error) = self.log.close().await {
+            tracing::error!(%error, "cannot close the metadata log cleanly");
+            return;
+        }
+        let (Some(broker_epoch), Some(closed)) = (self.broker_epoch.get(), closed) else {
+            return;
+        };
+        if self.fatal.reason().is_some() {
+            return;
+        }
+        for (index, directory) in directories.iter().enumerate() {
+            let logs: Vec<_> = closed
+                .iter()
+                .filter(|partition| partition.directory == index)
+                .map(|partition| partition.log.clone())
+                .collect();
+            let written = match directory.write_checkpoints(&logs).await {
+                Ok(()) => directory.mark_clean(broker_epoch).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = written {
+                tracing::error!(directory = %directory.path().display(), %error, "stop is not clean");
+            }
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! How a node's controller comes up: directories, identity, and the metadata log read from its start.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use controller::decide::Settings;
+use controller::raft::{Endpoint, KRAFT_VERSION_MAX, Voter, VoterSet};
+use controller::{
+    Controller, ControllerConfig, LoadError, Loader, Snapshot, SnapshotError, SnapshotId,
+};
+use protocol::error_code::ErrorCode;
+use protocol::model::{DirectoryId, Offset, ReplicaKey, Uuid};
+use protocol::record_batch::{BatchError, Batches};
+use protocol::records::metadata::MetadataRecord;
+use storage::{
+    LogConfig, LogDirectory, MetaProperties, Opening, PartitionLog, ReadError, StorageError,
+};
+
+use super::views::{Directory, Views};
+use crate::config::{BrokerConfig, topic_settings};
+use crate::cores::{Core, Placement};
+
+/// The partition directory of the metadata log.
+pub const METADATA_DIRECTORY: &str = "__cluster_metadata-0";
+const QUORUM_STATE: &str = "quorum-state";
+const BOOTSTRAP_CHECKPOINT: &str = "bootstrap.checkpoint";
+
+/// What the metadata log is read by.
+const REPLAY_READ_BYTES: usize = 1 << 20;
+
+/// Why a node does not start; each text says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    #[error("{directory} is not formatted: run `millrace storage format`")]
+    NotFormatted { directory: PathBuf },
+    #[error(
+        "{directory} belongs to node {found}, the configuration is of node {configured}: mend \
+         node.id or log.dirs"
+    )]
+    OtherNode { directory: PathBuf, found: i32, configured: i32 },
+    #[error("{directory} belongs to cluster {found}, {first} to cluster {expected}")]
+    OtherCluster { directory: PathBuf, first: PathBuf, found: String, expected: String },
+    #[error("cannot read {path}: {source}")]
+    Read { path: PathBuf, source: io::Error },
+    #[error("{path}: {source}")]
+    Snapshot { path: PathBuf, source: SnapshotError },
+    #[error("the metadata log cannot be used: {0}")]
+    Load(#[from] LoadError),
+    #[error("the metadata log holds what is no batch: {0}")]
+    Batch(#[from] BatchError),
+    #[error("the metadata log cannot be read: {0}")]
+    Replay(#[from] ReadError),
+    #[error("the controller refuses to {what}: {}", .error.name())]
+    Refused { what: &'static str, error: ErrorCode },
+    #[error("stopped while starting")]
+    Stopped,
+}
+
+/// A node that is ready to join its cluster.
+pub struct Started {
+    pub machine: Controller,
+    pub log: PartitionLog,
+    pub quorum_state: PathBuf,
+    pub views: Views,
+    pub directories: Vec<LogDirectory>,
+}
+
+/// Locks and checks the directories, and loads the controller. Errors leave the directories as they
+/// were but for the clean-stop markers, which are gone.
+pub async fn start(core: &Core) -> Result<Started, StartError> {
+    let config = &core.node.config;
+    let mut identity = Identity { cluster_id: None, node_id: config.node_id.0 };
+    let mut directories = Vec::new();
+    let mut described = Vec::new();
+    for path in &config.log_dirs {
+        let id = identity.check(path).await?;
+        let directory = LogDirectory::open(path).await?;
+        described.push(describe(&directory, id));
+        directories.push(directory);
+    }
+    let metadata = config.metadata_log_dir.as_path();
+    // A directory of its own for the metadata log is locked like the others.
+    let (metadata_id, _own) = match described.iter().find(|known| known.path == metadata) {
+        Some(known) => (known.id, None),
+        None => (identity.check(metadata).await?, Some(LogDirectory::open(metadata).await?)),
+    };
+    let is_clean = directories.iter().all(LogDirectory::was_clean);
+    let cluster_id: Arc<str> = identity.cluster_id.map(|(id, _)| id).unwrap_or_default().into();
+    let settings = Settings {
+        cluster_id: cluster_id.to_string(),
+        local_broker: Some(config.node_id),
+        partitions_default: config.partition_count_default,
+        replication_factor_default: config.replication_factor_default,
+        delete_topic_enable: config.delete_topics,
+        broker_session_timeout_ms: config.broker_session_ms,
+        topic_defaults: topic_settings::from_file(&config.properties),
+    };
+    let incarnation_id = random_uuid();
+    let bootstrap = read_bootstrap(metadata).await?;
+    let directory = metadata.join(METADATA_DIRECTORY);
+    let (log, loader) = load_log(config, &directory, is_clean).await?;
+    let quorum_state = directory.join(QUORUM_STATE);
+    let stored = read_if_there(&quorum_state).await?;
+    let controller_config = ControllerConfig {
+        node_id: config.node_id,
+        directory_id: metadata_id,
+        incarnation_id,
+        listeners: config
+            .controller_endpoint
+            .iter()
+            .map(|listener| controller::metadata::Listener {
+                name: listener.name.as_str().into(),
+                host: listener.endpoint.host.as_str().into(),
+                port: listener.endpoint.port,
+                security_protocol: 0,
+            })
+            .collect(),
+        static_voters: static_voters(config),
+        bootstrap,
+        settings: settings.clone(),
+    };
+    let machine = loader.finish(controller_config, stored.as_deref())?;
+    let views = Views {
+        cluster_id,
+        incarnation_id,
+        directories: described,
+        settings: Arc::new(settings),
+        placement: Arc::new(Placement::new(core.mesh.core_count())),
+        topic_settings: Arc::default(),
+    };
+    Ok(Started { machine, log, quorum_state, views, directories })
+}
+
+/// Fails with the error that the controller answered, if it is one.
+pub fn check(what: &'static str, error_code: i16) -> Result<(), StartError> {
+    match ErrorCode::try_from(error_code) {
+        Ok(ErrorCode::None) => Ok(()),
+        Ok(error) => Err(StartError::Refused { what, error }),
+        Err(_) => Err(StartError::Refused { what, error: ErrorCode::UnknownServerError }),
+    }
+}
+
+/// This node as a voter of its quorum, with its metadata directory.
+pub fn own_voter(config: &BrokerConfig, directory_id: Option<DirectoryId>) -> Voter {
+    Voter {
+        key: ReplicaKey { id: config.node_id, directory_id },
+        endpoints: config
+            .controller_endpoint
+            .iter()
+            .map(|listener| Endpoint {
+                name: listener.name.clone(),
+                host: listener.endpoint.host.clone(),
+                port: listener.endpoint.port,
+            })
+            .collect(),
+        kraft_versions: 0..=KRAFT_VERSION_MAX,
+    }
+}
+
+/// The voters of `controller.quorum.voters`, which was checked to name this node alone.
+fn static_voters(config: &BrokerConfig) -> Option<VoterSet> {
+    config.properties.value("controller.quorum.voters").filter(|text| !text.is_empty())?;
+    VoterSet::new([own_voter(config, None)]).ok()
+}
+
+/// All directories are of one cluster and of this node.
+struct Identity {
+    cluster_id: Option<(String, PathBuf)>,
+    node_id: i32,
+}
+
+impl Identity {
+    /// The directory's id; one is made for a directory of an older Kafka that has none.
+    async fn check(&mut self, path: &Path) -> Result<DirectoryId, StartError> {
+        let mut meta = MetaProperties::read(path)
+            .await?
+            .ok_or_else(|| StartError::NotFormatted { directory: path.to_owned() })?;
+        if meta.node_id.0 != self.node_id {
+            return Err(StartError::OtherNode {
+                directory: path.to_owned(),
+                found: meta.node_id.0,
+                configured: self.node_id,
+            });
+        }
+        match &self.cluster_id {
+            Some((expected, first)) if *expected != meta.cluster_id => {
+                return Err(StartError::OtherCluster {
+                    directory: path.to_owned(),
+                    first: first.clone(),
+                    found: meta.cluster_id,
+                    expected: expected.clone(),
+                });
+            }
+            Some(_) => {}
+            None => self.cluster_id = Some((meta.cluster_id.clone(), path.to_owned())),
+        }
+        if let Some(id) = meta.directory_id {
+            return Ok(id);
+        }
+        let id = random_uuid();
+        meta.directory_id = Some(id);
+        meta.write(path).await?;
+        Ok(id)
+    }
+}
+
+fn describe(directory: &LogDirectory, id: DirectoryId) -> Directory {
+    let partitions = directory.partitions().filter(|name| name.to_string() != METADATA_DIRECTORY);
+    Directory {
+        path: directory.path().to_owned(),
+        id,
+        partition_count: 0,
+        found: partitions.map(|name| (name.clone(), directory.opening(name))).collect(),
+    }
+}
+
+/// Opens or makes the metadata log and reads all of it. What is read is durable: opening flushes what
+/// an unclean stop left.
+async fn load_log(
+    config: &BrokerConfig,
+    directory: &Path,
+    clean: bool,
+) -> Result<(PartitionLog, Loader), StartError> {
+    let mut loader = Loader::new();
+    let entries = match reactor::directory::list(directory).await {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(source) => return Err(StartError::Read { path: directory.to_owned(), source }),
+    };
+    let newest = entries.iter().filter_map(|entry| SnapshotId::from_file_name(&entry.name)).max();
+    if let Some(id) = newest {
+        let path = directory.join(id.file_name());
+        let bytes = reactor::directory::read(&path)
+            .await
+            .map_err(|source| StartError::Read { path, source })?;
+        loader.snapshot(id, bytes.into())?;
+    }
+    let log_config = LogConfig {
+        segment_size_bytes: u32::try_from(config.metadata_segment_size_bytes).unwrap_or(u32::MAX),
+        ..LogConfig::default()
+    };
+    let has_log = entries.iter().any(|entry| entry.name.ends_with(".log"));
+    let log = if has_log {
+        let opening =
+            Opening { clean, recovery_point: Offset::ZERO, log_start_offset: Offset::ZERO };
+        PartitionLog::open(directory, log_config, opening).await?
+    } else {
+        PartitionLog::create(directory, log_config, Uuid::ONE).await?
+    };
+    let mut from = loader.next_offset().max(log.log_start_offset());
+    while from < log.log_end_offset() {
+        let read = log.read(from, REPLAY_READ_BYTES, true, log.log_end_offset()).await?;
+        assert!(read.next_offset > from, "reading from {from} made no way");
+        for slice in read.slices {
+            for batch in Batches::new(slice) {
+                loader.batch(&batch?)?;
+            }
+        }
+        from = read.next_offset;
+    }
+    Ok((log, loader))
+}
+
+async fn read_bootstrap(directory: &Path) -> Result<Vec<MetadataRecord>, StartError> {
+    let path = directory.join(BOOTSTRAP_CHECKPOINT);
+    match read_if_there(&path).await? {
+        None => Ok(Vec::new()),
+        Some(bytes) => Snapshot::decode(bytes.into())
+            .map(|snapshot| snapshot.records)
+            .map_err(|source| StartError::Snapshot { path, source }),
+    }
+}
+
+async fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, StartError> {
+    match reactor::directory::read(path).await {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(StartError::Read { path: path.to_owned(), source }),
+    }
+}
+
+/// An id for a directory or a process.
+fn random_uuid() -> Uuid {
+    loop {
+        let mut bytes = [0; 16];
+        reactor::random::fill(&mut bytes);
+        let uuid = Uuid::from_random(bytes);
+        if !uuid.is_reserved() {
+            return uuid;
+        }
+    }
+}

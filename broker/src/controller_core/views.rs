@@ -1,0 +1,198 @@
+//! From a committed image to what each core is to do about it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use controller::Controller;
+use controller::metadata::{
+    MetadataDelta, MetadataImage, Partition, ResourceType, SUPPORTED_FEATURES, Topic,
+};
+use protocol::messages::BrokerRegistrationRequest;
+use protocol::messages::broker_registration::{Feature, Listener};
+use protocol::model::{DirectoryId, PartitionId, TopicId, Uuid};
+use storage::{Opening, TopicPartition};
+
+use crate::config::topic_settings;
+use crate::cores::{ChangedPartition, ClusterView, Core, Placement, Preparation};
+use crate::replica::{PartitionKey, TopicSettings};
+
+/// One of the node's log directories, as views need it.
+pub struct Directory {
+    pub path: std::path::PathBuf,
+    pub id: DirectoryId,
+    /// What was found at the start and has not been opened since.
+    pub found: BTreeMap<TopicPartition, Opening>,
+    pub partition_count: usize,
+}
+
+/// What views are made of beside the image.
+pub struct Views {
+    pub cluster_id: Arc<str>,
+    pub incarnation_id: Uuid,
+    pub directories: Vec<Directory>,
+    pub settings: Arc<controller::decide::Settings>,
+    pub placement: Arc<Placement>,
+    pub topic_settings: Arc<BTreeMap<TopicId, Arc<TopicSettings>>>,
+}
+
+/// What cores must do to come to a view: in steps, where a step must be done everywhere before the next.
+pub struct Preparations {
+    pub before: Option<Preparation>,
+    pub last: Preparation,
+}
+
+impl Views {
+    /// How this node registers as a broker.
+    pub fn registration(&self, core: &Core, machine: &Controller) -> BrokerRegistrationRequest {
+        let config = &core.node.config;
+        // What this node has acknowledged is flushed, so an unclean stop has lost none of it: it
+        // comes back as one that left in good order.
+        let previous =
+            machine.committed_image().broker(config.node_id).map_or(-1, |broker| broker.epoch.0);
+        BrokerRegistrationRequest {
+            broker_id: config.node_id.0,
+            cluster_id: (*self.cluster_id).into(),
+            incarnation_id: self.incarnation_id,
+            listeners: vec![Listener {
+                name: config.listener.name.as_str().into(),
+                host: config.advertised.host.as_str().into(),
+                port: config.advertised.port,
+                security_protocol: 0,
+            }],
+            features: SUPPORTED_FEATURES
+                .iter()
+                .map(|(name, levels)| Feature {
+                    name: (*name).into(),
+                    min_supported_version: *levels.start(),
+                    max_supported_version: *levels.end(),
+                })
+                .collect(),
+            rack: config.rack.as_deref().map(Into::into),
+            log_dirs: self.directories.iter().map(|directory| directory.id).collect(),
+            previous_broker_epoch: previous,
+            ..Default::default()
+        }
+    }
+
+    /// What every core must do to come to `image`. A topic that went is let go of everywhere before one
+    /// of its name may be made on another core.
+    pub fn prepare(
+        &mut self,
+        core: &Core,
+        image: &MetadataImage,
+        delta: &MetadataDelta,
+    ) -> Preparations {
+        let removed = self.remove(delta);
+        self.refresh_settings(image, delta);
+        let mut changed = Vec::new();
+        let reconfigured = self.reconfigured(image, delta);
+        for (&topic_id, partitions) in delta.partitions.iter().chain(&reconfigured) {
+            let Some(topic) = image.topic_by_id(topic_id) else { continue };
+            for &index in partitions {
+                let Some(partition) = topic.partitions.get(&index) else { continue };
+                if partition.replicas.contains(&core.node.config.node_id) {
+                    changed.push(self.change(core, topic, index, partition));
+                }
+            }
+        }
+        let view = ClusterView {
+            cluster_id: self.cluster_id.clone(),
+            image: image.clone(),
+            placement: self.placement.clone(),
+            settings: self.topic_settings.clone(),
+            defaults: self.settings.clone(),
+        };
+        let before = (!removed.is_empty()).then(|| Preparation {
+            view: view.clone(),
+            changed: Vec::new(),
+            removed,
+        });
+        Preparations { before, last: Preparation { view, changed, removed: Vec::new() } }
+    }
+
+    fn remove(&mut self, delta: &MetadataDelta) -> Vec<PartitionKey> {
+        let mut removed = Vec::new();
+        for (&topic_id, topic) in &delta.topics_removed {
+            Arc::make_mut(&mut self.topic_settings).remove(&topic_id);
+            for &index in &topic.partitions {
+                let key = (topic_id, index);
+                if self.placement.core_of(&key).is_some() {
+                    Arc::make_mut(&mut self.placement).remove(&key);
+                    removed.push(key);
+                }
+            }
+        }
+        removed
+    }
+
+    /// Topics whose settings may have changed, with all their partitions.
+    fn reconfigured(
+        &self,
+        image: &MetadataImage,
+        delta: &MetadataDelta,
+    ) -> BTreeMap<TopicId, BTreeSet<PartitionId>> {
+        let brokers_changed =
+            delta.configs.iter().any(|resource| resource.kind == ResourceType::Broker);
+        let of_interest = |topic: &Topic| {
+            brokers_changed
+                || delta.configs.iter().any(|resource| {
+                    resource.kind == ResourceType::Topic && *resource.name == *topic.name
+                })
+        };
+        if delta.configs.is_empty() {
+            return BTreeMap::new();
+        }
+        let topics = image.topics().iter().filter(|topic| of_interest(topic));
+        topics
+            .filter(|topic| !delta.partitions.contains_key(&topic.id))
+            .map(|topic| (topic.id, topic.partitions.keys().copied().collect()))
+            .collect()
+    }
+
+    fn refresh_settings(&mut self, image: &MetadataImage, delta: &MetadataDelta) {
+        let reconfigured = self.reconfigured(image, delta);
+        for topic_id in delta.partitions.keys().chain(reconfigured.keys()) {
+            if let Some(topic) = image.topic_by_id(*topic_id) {
+                let fresh = Arc::new(topic_settings::settings(&self.settings, image, &topic.name));
+                if self.topic_settings.get(topic_id) != Some(&fresh) {
+                    Arc::make_mut(&mut self.topic_settings).insert(*topic_id, fresh);
+                }
+            }
+        }
+    }
+
+    fn change(
+        &mut self,
+        core: &Core,
+        topic: &Topic,
+        index: PartitionId,
+        partition: &Partition,
+    ) -> ChangedPartition {
+        let key = (topic.id, index);
+        let name = TopicPartition { topic: topic.name.to_string(), partition: index };
+        let is_new = self.placement.core_of(&key).is_none();
+        if is_new {
+            Arc::make_mut(&mut self.placement).place(key);
+        }
+        let assigned = partition.directory_of(core.node.config.node_id);
+        let directory = self.directory_for(assigned, &name);
+        let chosen = &mut self.directories[directory];
+        let opening = if is_new { chosen.found.remove(&name) } else { None };
+        chosen.partition_count += usize::from(is_new);
+        let path = chosen.path.join(name.to_string());
+        ChangedPartition { key, name, directory, path, opening }
+    }
+
+    /// Where a partition lies: where it was found, where the metadata say, or where the fewest are.
+    fn directory_for(&self, assigned: Option<DirectoryId>, name: &TopicPartition) -> usize {
+        let with = |wanted: &dyn Fn(&Directory) -> bool| self.directories.iter().position(wanted);
+        with(&|directory| directory.found.contains_key(name))
+            .or_else(|| with(&|directory| Some(directory.id) == assigned))
+            .or_else(|| {
+                let fewest =
+                    self.directories.iter().enumerate().min_by_key(|(_, it)| it.partition_count);
+                fewest.map(|(index, _)| index)
+            })
+            .expect("a broker has a log directory")
+    }
+}

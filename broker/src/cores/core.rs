@@ -1,0 +1,178 @@
+//! One core of the broker: what it owns, and how others reach it.
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use protocol::model::{Offset, ProducerId};
+use reactor::CoreIndex;
+use reactor::mesh::Mesh;
+use reactor::sync::{Budget, Event};
+use reactor::task::Group;
+
+use super::deadlines::Deadlines;
+use super::message::{CoreReply, CoreRequest};
+use super::view::ClusterView;
+use crate::config::BrokerConfig;
+use crate::controller_core::ControllerCore;
+use crate::replica::{FetchKey, FetchWatch, Partition, PartitionKey};
+
+/// What is the same on all cores of a node for as long as it runs.
+#[derive(Debug)]
+pub struct Node {
+    pub config: BrokerConfig,
+    /// The core that runs the controller.
+    pub controller_core: CoreIndex,
+    /// The core that accepts connections.
+    pub accepting_core: CoreIndex,
+}
+
+/// One core. INV-11: only its own tasks touch what it owns.
+pub struct Core {
+    pub index: CoreIndex,
+    pub node: Arc<Node>,
+    pub mesh: Mesh<CoreRequest, CoreReply>,
+    pub deadlines: Rc<Deadlines>,
+    /// Memory for requests that are being read or served.
+    pub frames: Budget,
+    pub connections: Group,
+    /// Work that answers others: it goes on while connections end.
+    pub tasks: Group,
+    /// Set when the core is to end.
+    pub stop: Event,
+    view: RefCell<Arc<ClusterView>>,
+    partitions: RefCell<BTreeMap<PartitionKey, Rc<Partition>>>,
+    parked: RefCell<BTreeMap<FetchKey, Rc<FetchWatch>>>,
+    fetch_number: Cell<u64>,
+    producer_ids: Cell<ProducerIdBlock>,
+    /// On the controller core, once it has come up.
+    controller: OnceCell<Rc<ControllerCore>>,
+}
+
+/// Producer ids that the controller gave to this core, `next..end`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ProducerIdBlock {
+    pub next: i64,
+    pub end: i64,
+}
+
+impl Core {
+    pub fn new(index: CoreIndex, node: Arc<Node>, mesh: Mesh<CoreRequest, CoreReply>) -> Rc<Self> {
+        let core_count = mesh.core_count();
+        // Each core gets its part; a single frame may always take all that the key allows it.
+        let frames_bytes = (node.config.frames_memory_bytes / core_count)
+            .max(node.config.socket_request_size_bytes_max);
+        Rc::new(Core {
+            index,
+            node,
+            mesh,
+            deadlines: Rc::default(),
+            frames: Budget::new(frames_bytes),
+            connections: Group::new(),
+            tasks: Group::new(),
+            stop: Event::new(),
+            view: RefCell::new(Arc::new(ClusterView::empty(core_count))),
+            partitions: RefCell::default(),
+            parked: RefCell::default(),
+            fetch_number: Cell::new(0),
+            producer_ids: Cell::default(),
+            controller: OnceCell::new(),
+        })
+    }
+
+    pub fn view(&self) -> Arc<ClusterView> {
+        self.view.borrow().clone()
+    }
+
+    /// Shows `view` to what is asked from now on. Versions only grow.
+    pub fn show(&self, view: Arc<ClusterView>) {
+        let before: Offset = self.view.borrow().version();
+        assert!(view.version() >= before, "view {} after {before}", view.version());
+        *self.view.borrow_mut() = view;
+    }
+
+    pub fn partition(&self, key: &PartitionKey) -> Option<Rc<Partition>> {
+        self.partitions.borrow().get(key).cloned()
+    }
+
+    pub fn own(&self, key: PartitionKey, partition: Rc<Partition>) {
+        self.partitions.borrow_mut().insert(key, partition);
+    }
+
+    pub fn disown(&self, key: &PartitionKey) -> Option<Rc<Partition>> {
+        self.partitions.borrow_mut().remove(key)
+    }
+
+    /// All partitions of this core, in a fixed order.
+    pub fn partitions(&self) -> Vec<(PartitionKey, Rc<Partition>)> {
+        self.partitions.borrow().iter().map(|(key, partition)| (*key, partition.clone())).collect()
+    }
+
+    /// A name for a fetch that may be parked on other cores.
+    pub fn next_fetch_key(&self) -> FetchKey {
+        let number = self.fetch_number.get();
+        self.fetch_number.set(number + 1);
+        FetchKey { asker: self.index, number }
+    }
+
+    pub fn remember_fetch(&self, key: FetchKey, watch: Rc<FetchWatch>) {
+        self.parked.borrow_mut().insert(key, watch);
+    }
+
+    pub fn forget_fetch(&self, key: FetchKey) {
+        self.parked.borrow_mut().remove(&key);
+    }
+
+    /// Ends the waiting of a parked fetch, if it waits still.
+    pub fn finish_fetch(&self, key: FetchKey) {
+        let watch = self.parked.borrow_mut().remove(&key);
+        if let Some(watch) = watch {
+            watch.finish();
+        }
+    }
+
+    /// Ends the waiting of all parked fetches.
+    pub fn finish_all_fetches(&self) {
+        let parked = std::mem::take(&mut *self.parked.borrow_mut());
+        for watch in parked.into_values() {
+            watch.finish();
+        }
+    }
+
+    /// The node's controller, on its core while it is up.
+    pub fn controller(&self) -> Option<&Rc<ControllerCore>> {
+        self.controller.get()
+    }
+
+    pub fn set_controller(&self, controller: Rc<ControllerCore>) {
+        let was_set = self.controller.set(controller);
+        assert!(was_set.is_ok(), "a node has one controller");
+    }
+
+    /// The next producer id of this core's block; `None` when the block is used up.
+    pub fn next_producer_id(&self) -> Option<ProducerId> {
+        let ProducerIdBlock { next, end } = self.producer_ids.get();
+        if next == end {
+            return None;
+        }
+        self.producer_ids.set(ProducerIdBlock { next: next + 1, end });
+        Some(ProducerId(next))
+    }
+
+    pub fn set_producer_ids(&self, block: ProducerIdBlock) {
+        self.producer_ids.set(block);
+    }
+
+    /// Runs `work` to its end now if it needs not wait, else as a task of this core.
+    pub fn run_now_or_spawn(&self, mut work: Pin<Box<dyn Future<Output = ()>>>) {
+        let waker = std::task::Waker::noop();
+        let poll = work.as_mut().poll(&mut std::task::Context::from_waker(waker));
+        if poll.is_pending() {
+            // The task polls it again at once, with a waker that counts.
+            self.tasks.spawn(work);
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! What a core does with messages from others: serve, or take note. It never awaits another core here.
+
+use std::rc::Rc;
+
+use reactor::mesh::{Inbox, Incoming};
+use reactor::net::Accepted;
+use reactor::sync::Event;
+
+use super::ask::serve_remote;
+use super::core::Core;
+use super::message::{CoreReply, CoreRequest};
+use super::prepare::Preparer;
+use crate::controller_core::Publisher;
+use crate::net::{self, ConnectionCounts};
+
+/// Who hears of what comes through the control lane.
+pub struct InboxTargets {
+    pub preparer: Rc<Preparer>,
+    /// On the controller core: who collects what cores report.
+    pub publisher: Option<Rc<Publisher>>,
+    /// On the accepting core: connections by core, and the word to begin.
+    pub connection_counts: Option<Rc<ConnectionCounts>>,
+    pub serve: Event,
+    /// The word to end.
+    pub stop: Event,
+}
+
+/// Serves messages until it is dropped.
+pub async fn run(core: Rc<Core>, mut inbox: Inbox<CoreRequest, CoreReply>, targets: InboxTargets) {
+    loop {
+        let Incoming { from, message, reply } = inbox.next().await;
+        match (message, reply) {
+            (CoreRequest::Produce(question), Some(reply)) => serve_remote(&core, question, reply),
+            (CoreRequest::Fetch(question), Some(reply)) => serve_remote(&core, question, reply),
+            (CoreRequest::ListOffsets(question), Some(reply)) => {
+                serve_remote(&core, question, reply);
+            }
+            (CoreRequest::Controller(question), Some(reply)) => {
+                serve_remote(&core, question, reply);
+            }
+            (control, None) => take_note(&core, &targets, control),
+            (_, Some(_)) => unreachable!("core {from} sent a control as a request"),
+        }
+    }
+}
+
+fn take_note(core: &Rc<Core>, targets: &InboxTargets, control: CoreRequest) {
+    let publisher = || targets.publisher.as_ref().expect("reports go to the controller core");
+    match control {
+        CoreRequest::Adopt(accepted) => adopt(core, accepted),
+        CoreRequest::Released(of) => {
+            let counts = targets.connection_counts.as_ref();
+            counts.expect("releases go to the accepting core").release(of);
+        }
+        CoreRequest::FinishFetch(key) => core.finish_fetch(key),
+        CoreRequest::Prepare(preparation) => targets.preparer.enqueue(preparation),
+        CoreRequest::Prepared { from, version } => publisher().prepared(from, version),
+        CoreRequest::Show { version } => targets.preparer.show(version),
+        CoreRequest::Shown { from, version } => publisher().shown(from, version),
+        CoreRequest::Serve => targets.serve.set(),
+        CoreRequest::Stop => targets.stop.set(),
+        CoreRequest::Stopped { closed } => publisher().stopped(closed),
+        CoreRequest::Produce(_)
+        | CoreRequest::Fetch(_)
+        | CoreRequest::ListOffsets(_)
+        | CoreRequest::Controller(_) => unreachable!("a question needs a reply slot"),
+    }
+}
+
+/// Makes a new connection this core's, for the rest of its life.
+fn adopt(core: &Rc<Core>, accepted: Accepted) {
+    let owner = core.clone();
+    let serving = async move {
+        match accepted.into_stream() {
+            Ok(stream) if !owner.stop.is_set() => net::serve(owner.clone(), stream).await,
+            Ok(_) => {}
+            Err(error) => tracing::debug!(%error, "cannot take over a connection"),
+        }
+        owner.mesh.control(owner.node.accepting_core, CoreRequest::Released(owner.index));
+    };
+    core.connections.spawn(serving);
+}

@@ -1,0 +1,160 @@
+//! A core from start to stop: what `reactor::launch` runs on each, and the simulator too.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use reactor::CoreIndex;
+use reactor::mesh::{self, Port};
+use reactor::sync::Event;
+use reactor::task::Group;
+use storage::{LogOffsets, TopicPartition};
+
+use super::core::{Core, Node};
+use super::inbox::{self, InboxTargets};
+use super::message::{ClosedPartition, CoreReply, CoreRequest};
+use super::prepare::Preparer;
+use crate::config::BrokerConfig;
+use crate::controller_core::{ControllerCore, Publisher};
+use crate::net::{Acceptor, ConnectionCounts};
+use crate::process::{Fatal, Stop};
+
+/// Requests that one core may have waiting at another before its connections stop reading. A request
+/// holds its frame's memory, which has its own bound; this one keeps a slow core's backlog short.
+const MESH_CREDITS: usize = 128;
+
+/// What one core is started with.
+pub struct CoreSeed {
+    node: Arc<Node>,
+    port: Port<CoreRequest, CoreReply>,
+    /// On the controller core: the word to stop, from outside.
+    stop: Option<Stop>,
+    fatal: Fatal,
+}
+
+/// Seeds for `core_count` cores of one node.
+pub fn seeds(config: BrokerConfig, core_count: usize, stop: Stop, fatal: Fatal) -> Vec<CoreSeed> {
+    let node = Arc::new(Node {
+        config,
+        // The last core shares its CPU with the controller.
+        controller_core: CoreIndex(core_count - 1),
+        accepting_core: CoreIndex(0),
+    });
+    let mut stop = Some(stop);
+    mesh::connect(core_count, MESH_CREDITS)
+        .into_iter()
+        .enumerate()
+        .map(|(index, port)| CoreSeed {
+            node: node.clone(),
+            port,
+            stop: if node.controller_core == CoreIndex(index) { stop.take() } else { None },
+            fatal: fatal.clone(),
+        })
+        .collect()
+}
+
+/// Runs one core until the node stops.
+pub async fn run(index: CoreIndex, seed: CoreSeed) {
+    let CoreSeed { node, port, stop, fatal } = seed;
+    let (mesh, inbox) = port.attach();
+    let core = Core::new(index, node, mesh);
+    let preparer = Preparer::new(core.clone());
+    let is_controller = index == core.node.controller_core;
+    let is_accepting = index == core.node.accepting_core;
+    let publisher = is_controller.then(|| Publisher::new(core.clone()));
+    let counts = is_accepting.then(|| Rc::new(ConnectionCounts::new(core.mesh.core_count())));
+    let (serve, stop_word) = (Event::new(), Event::new());
+    let inbox_task = reactor::spawn(inbox::run(
+        core.clone(),
+        inbox,
+        InboxTargets {
+            preparer: preparer.clone(),
+            publisher: publisher.clone(),
+            connection_counts: counts.clone(),
+            serve: serve.clone(),
+            stop: stop_word.clone(),
+        },
+    ));
+    let background = Group::new();
+    let deadlines_end = Event::new();
+    background.spawn({
+        let (deadlines, end) = (core.deadlines.clone(), deadlines_end.clone());
+        async move { deadlines.run(&end).await }
+    });
+    background.spawn(preparer.run());
+    if let Some(counts) = counts {
+        background.spawn(accept(core.clone(), counts, serve, fatal.clone()));
+    }
+    let controller = publisher.zip(stop).map(|(publisher, stop)| {
+        reactor::spawn(ControllerCore::run(core.clone(), publisher, stop, fatal))
+    });
+    stop_word.wait().await;
+    let closed = end(&core).await;
+    let stopped = CoreRequest::Stopped { closed };
+    core.mesh.control(core.node.controller_core, stopped);
+    if let Some(controller) = controller {
+        controller.await;
+    }
+    deadlines_end.set();
+    background.ended().await;
+    drop(inbox_task);
+}
+
+/// Takes the address, and accepts once the broker is part of its cluster.
+async fn accept(core: Rc<Core>, counts: Rc<ConnectionCounts>, serve: Event, fatal: Fatal) {
+    let config = &core.node.config;
+    let Some(address) = config.listen_address else {
+        return fatal.raise(format!("{}: no address", config.listener));
+    };
+    let acceptor = match Acceptor::bind(address, config.socket_listen_backlog) {
+        Ok(acceptor) => acceptor,
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+            return fatal.raise(format!(
+                "cannot listen on {}: another process does; stop it, or set another port in \
+                 listeners",
+                config.listener
+            ));
+        }
+        Err(error) => {
+            return fatal.raise(format!("cannot listen on {}: {error}", config.listener));
+        }
+    };
+    futures_lite::future::or(serve.wait(), core.stop.wait()).await;
+    if !core.stop.is_set() {
+        tracing::info!(listener = %config.listener, "accepting connections");
+        acceptor.run(core.clone(), counts).await;
+    }
+}
+
+/// Ends connections, then closes the logs: what was read is still answered.
+async fn end(core: &Rc<Core>) -> Option<Vec<ClosedPartition>> {
+    core.stop.set();
+    core.finish_all_fetches();
+    core.connections.ended().await;
+    core.tasks.ended().await;
+    let mut closed = Some(Vec::new());
+    for (_, partition) in core.partitions() {
+        let log = partition.log();
+        match log.close().await {
+            Ok(()) => closed.iter_mut().for_each(|closed| {
+                closed.push(ClosedPartition {
+                    directory: partition.directory,
+                    log: LogOffsets {
+                        name: TopicPartition {
+                            topic: partition.topic.to_string(),
+                            partition: partition.index,
+                        },
+                        recovery_point: log.recovery_point(),
+                        log_start_offset: log.log_start_offset(),
+                        high_watermark: partition.high_watermark(),
+                    },
+                });
+            }),
+            Err(error) => {
+                let (topic, partition) = (&partition.topic, partition.index);
+                tracing::error!(%topic, %partition, %error, "cannot close the log cleanly");
+                closed = None;
+            }
+        }
+    }
+    closed
+}

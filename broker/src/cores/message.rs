@@ -1,0 +1,89 @@
+//! What crosses cores.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use controller::Response;
+use protocol::model::Offset;
+use reactor::CoreIndex;
+use reactor::net::Accepted;
+use storage::{LogOffsets, Opening, TopicPartition};
+
+use super::view::ClusterView;
+use crate::controller_core::ControllerQuestion;
+use crate::replica::{
+    FetchKey, FetchParts, FetchResult, ListOffsetsParts, ListOffsetsResult, PartitionKey,
+    ProduceParts, ProduceResult,
+};
+
+/// A message to a core: the first group wants a reply, the second goes through the control lane, which
+/// clients cannot fill.
+pub enum CoreRequest {
+    Produce(ProduceParts),
+    Fetch(FetchParts),
+    ListOffsets(ListOffsetsParts),
+    Controller(ControllerQuestion),
+
+    /// A new connection, for the core it goes to.
+    Adopt(Accepted),
+    /// A connection of the sender has ended.
+    Released(CoreIndex),
+    /// A parked fetch shall answer with what it has.
+    FinishFetch(FetchKey),
+    /// Open, create and delete what the view says of your partitions, then say `Prepared`.
+    Prepare(Arc<Preparation>),
+    Prepared {
+        from: CoreIndex,
+        version: Offset,
+    },
+    /// Every core is prepared: show the view to clients, then say `Shown`.
+    Show {
+        version: Offset,
+    },
+    Shown {
+        from: CoreIndex,
+        version: Offset,
+    },
+    /// Begin to accept connections.
+    Serve,
+    /// End connections, close logs, then say `Stopped`.
+    Stop,
+    Stopped {
+        /// `None` when a log could not be closed: the stop is not clean.
+        closed: Option<Vec<ClosedPartition>>,
+    },
+}
+
+/// A view, and what changed since the last one.
+pub struct Preparation {
+    pub view: ClusterView,
+    /// Partitions of this broker that came or changed.
+    pub changed: Vec<ChangedPartition>,
+    /// Partitions of this broker that went.
+    pub removed: Vec<PartitionKey>,
+}
+
+pub struct ChangedPartition {
+    pub key: PartitionKey,
+    pub name: TopicPartition,
+    /// Which of the node's log directories it lies in, and its own.
+    pub directory: usize,
+    pub path: PathBuf,
+    /// What was found of it at the start; `None` for a new one.
+    pub opening: Option<Opening>,
+}
+
+/// What the checkpoints say of a partition after a clean stop.
+#[derive(Clone, Debug)]
+pub struct ClosedPartition {
+    pub directory: usize,
+    pub log: LogOffsets,
+}
+
+/// An answer to one of the first group.
+pub enum CoreReply {
+    Produce(Vec<ProduceResult>),
+    Fetch(Vec<FetchResult>),
+    ListOffsets(Vec<ListOffsetsResult>),
+    Controller(Response),
+}

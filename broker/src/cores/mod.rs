@@ -1,0 +1,19 @@
+//! Cores: what each owns, how they ask each other, and what runs on them from start to stop.
+
+mod ask;
+mod core;
+mod deadlines;
+mod inbox;
+mod lifecycle;
+mod message;
+mod placement;
+mod prepare;
+mod view;
+
+pub use ask::{Ask, Awaiting, ReplyTo, Unanswered};
+pub use core::{Core, ProducerIdBlock};
+pub use deadlines::{Deadline, Deadlines};
+pub use lifecycle::{CoreSeed, run, seeds};
+pub use message::{ChangedPartition, ClosedPartition, CoreReply, CoreRequest, Preparation};
+pub use placement::Placement;
+pub use view::ClusterView;

@@ -1,0 +1,149 @@
+//! How a core follows the metadata: it first brings its partitions to what a view says, then shows it.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use protocol::error_code::ErrorCode;
+use protocol::model::{Offset, Uuid};
+use reactor::sync::Notify;
+use storage::{PartitionLog, StorageError};
+
+use super::core::Core;
+use super::message::{ChangedPartition, CoreRequest, Preparation};
+use super::view::ClusterView;
+use crate::replica::Partition;
+
+/// One core's preparations, in the order of their views.
+pub struct Preparer {
+    core: Rc<Core>,
+    waiting: RefCell<VecDeque<Arc<Preparation>>>,
+    arrived: Notify,
+    /// Prepared, and not yet shown.
+    prepared: RefCell<Option<Arc<ClusterView>>>,
+}
+
+impl Preparer {
+    pub fn new(core: Rc<Core>) -> Rc<Self> {
+        Rc::new(Preparer {
+            core,
+            waiting: RefCell::default(),
+            arrived: Notify::new(),
+            prepared: RefCell::default(),
+        })
+    }
+
+    pub fn enqueue(&self, preparation: Arc<Preparation>) {
+        self.waiting.borrow_mut().push_back(preparation);
+        self.arrived.notify_all();
+    }
+
+    /// Works through preparations until the core stops.
+    pub async fn run(self: Rc<Self>) {
+        let stop = self.core.stop.clone();
+        while !stop.is_set() {
+            let arrived = self.arrived.notified();
+            let next = self.waiting.borrow_mut().pop_front();
+            match next {
+                Some(preparation) => self.prepare(&preparation).await,
+                None => futures_lite::future::or(arrived, stop.wait()).await,
+            }
+        }
+    }
+
+    /// Shows the view of `version`, which was prepared.
+    pub fn show(&self, version: Offset) {
+        let view =
+            self.prepared.borrow_mut().take().expect("a view is prepared before it is shown");
+        assert_eq!(view.version(), version, "views are shown in their order");
+        self.core.show(view);
+        let shown = CoreRequest::Shown { from: self.core.index, version };
+        self.core.mesh.control(self.core.node.controller_core, shown);
+    }
+
+    async fn prepare(&self, preparation: &Preparation) {
+        let core = &self.core;
+        for key in &preparation.removed {
+            if let Some(partition) = core.disown(key) {
+                partition.retire(ErrorCode::UnknownTopicOrPartition);
+                if let Err(error) = partition.log().delete().await {
+                    let topic = &partition.topic;
+                    tracing::error!(%topic, partition = %key.1, %error, "cannot delete the log");
+                }
+            }
+        }
+        for changed in &preparation.changed {
+            if preparation.view.core_of(&changed.key) != Some(core.index) {
+                continue;
+            }
+            if let Err(error) = self.bring_up(preparation, changed).await {
+                // It stays without an owner: clients are told that nobody leads it here.
+                let name = &changed.name;
+                tracing::error!(topic = %name.topic, partition = %name.partition, %error, "offline");
+            }
+        }
+        let view = Arc::new(preparation.view.clone());
+        let version = view.version();
+        *self.prepared.borrow_mut() = Some(view);
+        let prepared = CoreRequest::Prepared { from: core.index, version };
+        core.mesh.control(core.node.controller_core, prepared);
+    }
+
+    /// Opens or makes the partition's log, or tells the partition what changed.
+    async fn bring_up(
+        &self,
+        preparation: &Preparation,
+        changed: &ChangedPartition,
+    ) -> Result<(), StorageError> {
+        let core = &self.core;
+        let view = &preparation.view;
+        let (topic_id, index) = changed.key;
+        let known = view.image.topic_by_id(topic_id).and_then(|topic| topic.partitions.get(&index));
+        let (Some(metadata), Some(settings)) = (known, view.settings_of(topic_id)) else {
+            return Ok(());
+        };
+        if let Some(partition) = core.partition(&changed.key) {
+            partition.set_settings(settings.clone());
+            partition.set_leader_epoch(metadata.leader_epoch);
+            return Ok(());
+        }
+        let path = &changed.path;
+        let found = match changed.opening {
+            Some(opening) => {
+                let log = PartitionLog::open(path, settings.log.clone(), opening).await?;
+                keep_if_of_topic(log, topic_id).await?
+            }
+            None => None,
+        };
+        let log = match found {
+            Some(log) => log,
+            None => PartitionLog::create(path, settings.log.clone(), topic_id).await?,
+        };
+        let partition = Partition::new(
+            changed.name.topic.as_str().into(),
+            changed.key,
+            metadata.leader_epoch,
+            (log, changed.directory),
+            settings.clone(),
+            core.tasks.clone(),
+        );
+        core.own(changed.key, partition);
+        Ok(())
+    }
+}
+
+/// A log of an earlier topic of the same name is deleted: its deletion was decided, and a crash came
+/// before it was done.
+async fn keep_if_of_topic(
+    log: PartitionLog,
+    topic_id: Uuid,
+) -> Result<Option<PartitionLog>, StorageError> {
+    match log.topic_id() {
+        Some(other) if other != topic_id => {
+            log.delete().await?;
+            Ok(None)
+        }
+        Some(_) | None => Ok(Some(log)),
+    }
+}

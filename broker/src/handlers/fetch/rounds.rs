@@ -1,0 +1,155 @@
+//! A fetch over several cores: each core watches its own partitions for its share of the bytes.
+//!
+//! If the cores' new bytes together reach the minimum, one of `n` cores has at least an n-th of what is
+//! missing. So each is asked for that, the first one that has it ends the waiting of the others, and
+//! where the sum is still too small another round is asked with what is then missing.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::Poll;
+
+use protocol::error_code::ErrorCode;
+use reactor::CoreIndex;
+
+use super::plan::Plan;
+use crate::cores::{Awaiting, Core, CoreRequest, Unanswered};
+use crate::replica::{FetchParts, FetchResult, FetchWait};
+
+/// One round of questions, in the order of the plan's owners.
+pub struct Round {
+    asked: Vec<Asked>,
+}
+
+struct Asked {
+    core: CoreIndex,
+    state: State,
+}
+
+enum State {
+    Awaiting(Awaiting<Vec<FetchResult>>),
+    Answered(Vec<FetchResult>),
+}
+
+impl Round {
+    /// Asks every owner; `previous` is the round whose bytes were too few.
+    pub async fn ask(core: &Rc<Core>, plan: &Plan, previous: Option<&Round>) -> Round {
+        let owner_count = plan.owners.len().max(1);
+        let missing = plan.size_bytes_min.saturating_sub(previous.map_or(0, Round::size_bytes));
+        let share_bytes = missing.div_ceil(owner_count);
+        let mut asked = Vec::with_capacity(plan.owners.len());
+        for (index, (owner, _, parts)) in plan.owners.iter().enumerate() {
+            let had_bytes = previous.map_or(0, |round| round.asked[index].size_bytes());
+            let question = FetchParts {
+                key: plan.key,
+                parts: parts.clone(),
+                size_bytes_max: plan.size_bytes_max,
+                wait: plan.deadline.map(|deadline| FetchWait {
+                    deadline,
+                    threshold_bytes: had_bytes + share_bytes,
+                }),
+            };
+            let state = State::Awaiting(core.ask(*owner, question).await);
+            asked.push(Asked { core: *owner, state });
+        }
+        Round { asked }
+    }
+
+    fn size_bytes(&self) -> usize {
+        self.asked.iter().map(Asked::size_bytes).sum()
+    }
+
+    fn is_urgent(&self) -> bool {
+        self.asked.iter().any(|asked| match &asked.state {
+            State::Answered(results) => results
+                .iter()
+                .any(|result| result.error != ErrorCode::None || result.diverging.is_some()),
+            State::Awaiting(_) => false,
+        })
+    }
+
+    fn is_answered(&self) -> bool {
+        self.asked.iter().all(|asked| matches!(asked.state, State::Answered(_)))
+    }
+
+    /// Waits until one more core has answered.
+    async fn next_answer(&mut self) -> Result<(), Unanswered> {
+        std::future::poll_fn(|cx| {
+            for asked in &mut self.asked {
+                if let State::Awaiting(answer) = &mut asked.state
+                    && let Poll::Ready(results) = Pin::new(answer).poll(cx)
+                {
+                    asked.state = State::Answered(results?);
+                    return Poll::Ready(Ok(()));
+                }
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Ends the waiting of those that have not answered: they do so with what they have.
+    fn hurry(&self, core: &Core, plan: &Plan) {
+        for asked in &self.asked {
+            match asked.state {
+                State::Answered(_) => {}
+                State::Awaiting(_) if asked.core == core.index => core.finish_fetch(plan.key),
+                State::Awaiting(_) => {
+                    core.mesh.control(asked.core, CoreRequest::FinishFetch(plan.key));
+                }
+            }
+        }
+    }
+}
+
+impl Asked {
+    fn size_bytes(&self) -> usize {
+        match &self.state {
+            State::Answered(results) => results.iter().map(|result| result.size_bytes).sum(),
+            State::Awaiting(_) => 0,
+        }
+    }
+}
+
+/// Awaits the answers to `round`, asking again where they are too few bytes; results by slot.
+pub async fn finish(
+    core: &Rc<Core>,
+    plan: &Plan,
+    mut round: Round,
+) -> Result<Vec<FetchResult>, Unanswered> {
+    loop {
+        let mut hurried = false;
+        while !round.is_answered() {
+            round.next_answer().await?;
+            let is_enough = round.size_bytes() >= plan.size_bytes_min || round.is_urgent();
+            if is_enough && !hurried && !round.is_answered() {
+                round.hurry(core, plan);
+                hurried = true;
+            }
+        }
+        let is_over = round.size_bytes() >= plan.size_bytes_min
+            || round.is_urgent()
+            || core.stop.is_set()
+            || plan.deadline.is_none_or(|deadline| deadline <= reactor::now());
+        if is_over {
+            return Ok(by_slot(plan, round));
+        }
+        round = Round::ask(core, plan, Some(&round)).await;
+    }
+}
+
+fn by_slot(plan: &Plan, round: Round) -> Vec<FetchResult> {
+    let unset = FetchResult::refused(ErrorCode::UnknownServerError);
+    let mut results = vec![unset; plan.slot_count];
+    for (slot, result) in &plan.settled {
+        results[*slot] = result.clone();
+    }
+    for ((_, slots, _), asked) in plan.owners.iter().zip(round.asked) {
+        if let State::Answered(answered) = asked.state {
+            for (slot, result) in slots.iter().zip(answered) {
+                results[*slot] = result;
+            }
+        }
+    }
+    results
+}

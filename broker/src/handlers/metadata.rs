@@ -1,0 +1,191 @@
+//! Metadata (KIP-4, KIP-516, KIP-1102): brokers and topics, which it makes where it may.
+
+use std::ops::RangeInclusive;
+
+use controller::decide::check_topic_name;
+use controller::metadata::{Broker, Topic};
+use protocol::error_code::ErrorCode;
+use protocol::messages::create_topics::{CreatableTopic, CreateTopicsRequest};
+use protocol::messages::metadata::{
+    MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseBroker,
+    MetadataResponsePartition, MetadataResponseTopic,
+};
+use protocol::model::BrokerId;
+
+use super::create_topics;
+use super::request::{Refusal, RequestContext, RequestHead};
+use crate::cores::ClusterView;
+
+pub const VERSIONS: RangeInclusive<i16> = 0..=13;
+
+/// The first version in which an empty list asks for nothing; before, it asked for all.
+const EMPTY_IS_NONE_VERSION: i16 = 1;
+/// The first version whose requests may name topics by id.
+const TOPIC_ID_VERSION: i16 = 12;
+/// "Not asked for" in a set of authorised operations.
+const OPERATIONS_UNKNOWN: i32 = i32::MIN;
+
+/// Kafka's own topics. Source: `Topic.INTERNAL_TOPICS`.
+const INTERNAL_TOPICS: [&str; 3] =
+    ["__consumer_offsets", "__transaction_state", "__share_group_state"];
+
+pub async fn serve(
+    context: &RequestContext,
+    head: &RequestHead,
+    request: MetadataRequest,
+) -> Result<MetadataResponse, Refusal> {
+    let core = &context.core;
+    let asked = request
+        .topics
+        .filter(|topics| !(topics.is_empty() && head.version < EMPTY_IS_NONE_VERSION));
+    let topics = match asked {
+        None => core.view().image.topics().iter().map(|topic| describe(topic)).collect(),
+        Some(asked) => {
+            let mut topics = Vec::with_capacity(asked.len());
+            let created =
+                create_missing(context, &asked, request.allow_auto_topic_creation).await?;
+            let view = core.view();
+            for topic in asked {
+                topics.push(answer(&view, head.version, topic, &created));
+            }
+            topics
+        }
+    };
+    let view = core.view();
+    let listener = &core.node.config.listener.name;
+    let brokers: Vec<MetadataResponseBroker> = view
+        .image
+        .brokers()
+        .values()
+        .filter(|broker| !broker.fenced)
+        .filter_map(|broker| describe_broker(broker, listener))
+        .collect();
+    // In KRaft any live broker takes the controller's requests and forwards them; this one does.
+    Ok(MetadataResponse {
+        brokers,
+        cluster_id: Some((*view.cluster_id).into()),
+        controller_id: core.node.config.node_id.0,
+        topics,
+        cluster_authorized_operations: OPERATIONS_UNKNOWN,
+        ..Default::default()
+    })
+}
+
+/// A topic that was to be made, and what became of it.
+type Created = Vec<(protocol::wire::WireString, ErrorCode)>;
+
+/// Makes the topics that do not exist, where client and broker allow it, and returns what failed.
+async fn create_missing(
+    context: &RequestContext,
+    asked: &[MetadataRequestTopic],
+    allowed_by_client: bool,
+) -> Result<Created, Refusal> {
+    let core = &context.core;
+    if !allowed_by_client || !core.node.config.auto_create_topics {
+        return Ok(Vec::new());
+    }
+    let view = core.view();
+    let missing: Vec<CreatableTopic> = asked
+        .iter()
+        .filter(|topic| topic.topic_id.is_zero())
+        .filter_map(|topic| topic.name.as_ref())
+        .filter(|name| view.image.topic_by_name(name).is_none())
+        .map(|name| CreatableTopic {
+            name: name.clone(),
+            num_partitions: -1,
+            replication_factor: -1,
+            ..Default::default()
+        })
+        .collect();
+    if missing.is_empty() {
+        return Ok(Vec::new());
+    }
+    let request = CreateTopicsRequest { topics: missing, ..Default::default() };
+    let response = create_topics::create(core, request).await?;
+    Ok(response
+        .topics
+        .into_iter()
+        .filter_map(|topic| {
+            let error = ErrorCode::try_from(topic.error_code).ok()?;
+            // Someone else was faster: then it exists.
+            (error != ErrorCode::TopicAlreadyExists).then_some((topic.name, error))
+        })
+        .collect())
+}
+
+fn answer(
+    view: &ClusterView,
+    version: i16,
+    asked: MetadataRequestTopic,
+    created: &Created,
+) -> MetadataResponseTopic {
+    let by_id = version >= TOPIC_ID_VERSION && !asked.topic_id.is_zero();
+    let found = match &asked.name {
+        _ if by_id => view.image.topic_by_id(asked.topic_id),
+        Some(name) => view.image.topic_by_name(name),
+        None => None,
+    };
+    if let Some(topic) = found {
+        return describe(topic);
+    }
+    let refused = asked.name.as_ref().and_then(|name| {
+        created
+            .iter()
+            .find(|(other, error)| other == name && *error != ErrorCode::None)
+            .map(|(_, error)| *error)
+    });
+    let error = match refused {
+        Some(error) => error,
+        None if by_id => ErrorCode::UnknownTopicId,
+        None => match asked.name.as_deref() {
+            Some(name) if check_topic_name(name).is_ok() => ErrorCode::UnknownTopicOrPartition,
+            _ => ErrorCode::InvalidTopicException,
+        },
+    };
+    MetadataResponseTopic {
+        error_code: error.into(),
+        // Null names are for version 12 and later alone.
+        name: asked.name.or_else(|| (version < TOPIC_ID_VERSION).then(Default::default)),
+        topic_id: asked.topic_id,
+        topic_authorized_operations: OPERATIONS_UNKNOWN,
+        ..Default::default()
+    }
+}
+
+fn describe(topic: &Topic) -> MetadataResponseTopic {
+    let nodes = |brokers: &[BrokerId]| brokers.iter().map(|broker| broker.0).collect();
+    MetadataResponseTopic {
+        error_code: ErrorCode::None.into(),
+        name: Some((*topic.name).into()),
+        topic_id: topic.id,
+        is_internal: INTERNAL_TOPICS.contains(&&*topic.name),
+        partitions: topic
+            .partitions
+            .iter()
+            .map(|(index, partition)| MetadataResponsePartition {
+                error_code: match partition.leader {
+                    Some(_) => ErrorCode::None.into(),
+                    None => ErrorCode::LeaderNotAvailable.into(),
+                },
+                partition_index: index.0,
+                leader_id: BrokerId::to_wire(partition.leader),
+                leader_epoch: partition.leader_epoch.0,
+                replica_nodes: nodes(&partition.replicas),
+                isr_nodes: nodes(&partition.isr),
+                offline_replicas: Vec::new(),
+            })
+            .collect(),
+        topic_authorized_operations: OPERATIONS_UNKNOWN,
+    }
+}
+
+/// A broker as clients of `listener` reach it.
+fn describe_broker(broker: &Broker, listener: &str) -> Option<MetadataResponseBroker> {
+    let endpoint = broker.listeners.iter().find(|known| &*known.name == listener)?;
+    Some(MetadataResponseBroker {
+        node_id: broker.id.0,
+        host: (*endpoint.host).into(),
+        port: i32::from(endpoint.port),
+        rack: broker.rack.as_deref().map(Into::into),
+    })
+}

@@ -1,0 +1,18 @@
+//! One file per Kafka API, and the one table that lists them.
+
+mod api_versions;
+mod create_topics;
+mod delete_topics;
+mod describe_cluster;
+mod describe_configs;
+mod fetch;
+mod find_coordinator;
+mod init_producer_id;
+mod list_offsets;
+mod metadata;
+mod produce;
+mod request;
+mod route;
+mod table;
+
+pub use request::{Answer, Refusal, RequestContext, serve};

@@ -1,0 +1,115 @@
+//! The one list of what this broker speaks. Routing and the ApiVersions answer both read it, so they
+//! cannot disagree.
+
+use std::future::Future;
+use std::ops::RangeInclusive;
+use std::pin::Pin;
+
+use protocol::api::ApiKey;
+use protocol::messages::{
+    ApiVersionsRequest, CreateTopicsRequest, DeleteTopicsRequest, DescribeClusterRequest,
+    DescribeConfigsRequest, FetchRequest, FindCoordinatorRequest, InitProducerIdRequest,
+    ListOffsetsRequest, MetadataRequest, ProduceRequest,
+};
+use protocol::wire::{Decoder, Message};
+
+use super::request::{Answer, Refusal, RequestContext, RequestHead};
+use super::{
+    api_versions, create_topics, delete_topics, describe_cluster, describe_configs, fetch,
+    find_coordinator, init_producer_id, list_offsets, metadata, produce,
+};
+
+type Served = Pin<Box<dyn Future<Output = Result<Answer, Refusal>>>>;
+
+/// One API.
+pub struct Handler {
+    pub api_key: ApiKey,
+    /// The versions that are served.
+    pub versions: RangeInclusive<i16>,
+    /// The lowest version that ApiVersions tells of.
+    pub advertised_min: i16,
+    pub serve: fn(RequestContext, RequestHead, Decoder) -> Served,
+}
+
+/// The handler of `api_key`, if it is served.
+pub fn find(api_key: ApiKey) -> Option<&'static Handler> {
+    HANDLERS.iter().find(|handler| handler.api_key == api_key)
+}
+
+fn decode<M: Message>(head: &RequestHead, mut body: Decoder) -> Result<M, Refusal> {
+    M::decode(&mut body, head.version).map_err(|source| Refusal::Body {
+        api_key: head.api_key,
+        version: head.version,
+        source,
+    })
+}
+
+/// A handler whose answer is whole when it returns: the next request is read after it.
+macro_rules! answers {
+    ($api:ident, $module:ident, $request:ty) => {
+        Handler {
+            api_key: ApiKey::$api,
+            versions: $module::VERSIONS,
+            advertised_min: *$module::VERSIONS.start(),
+            serve: |context, head, body| {
+                Box::pin(async move {
+                    let request: $request = decode(&head, body)?;
+                    let response = $module::serve(&context, &head, request).await?;
+                    head.respond(&response).map(Answer::Ready)
+                })
+            },
+        }
+    };
+}
+
+/// A handler that returns once the request stands in its owners' queues: the next one overlaps.
+macro_rules! overlaps {
+    ($api:ident, $module:ident, $request:ty, $advertised_min:expr) => {
+        Handler {
+            api_key: ApiKey::$api,
+            versions: $module::VERSIONS,
+            advertised_min: $advertised_min,
+            serve: |context, head, body| {
+                Box::pin(async move {
+                    let request: $request = decode(&head, body)?;
+                    $module::serve(context, head, request).await
+                })
+            },
+        }
+    };
+}
+
+/// Sorted by key.
+pub static HANDLERS: &[Handler] = &[
+    // librdkafka before 2.11.1 looks for version 0 to decide whether it may compress (KAFKA-18659).
+    overlaps!(Produce, produce, ProduceRequest, 0),
+    overlaps!(Fetch, fetch, FetchRequest, *fetch::VERSIONS.start()),
+    answers!(ListOffsets, list_offsets, ListOffsetsRequest),
+    answers!(Metadata, metadata, MetadataRequest),
+    answers!(FindCoordinator, find_coordinator, FindCoordinatorRequest),
+    answers!(ApiVersions, api_versions, ApiVersionsRequest),
+    answers!(CreateTopics, create_topics, CreateTopicsRequest),
+    answers!(DeleteTopics, delete_topics, DeleteTopicsRequest),
+    answers!(InitProducerId, init_producer_id, InitProducerIdRequest),
+    answers!(DescribeConfigs, describe_configs, DescribeConfigsRequest),
+    answers!(DescribeCluster, describe_cluster, DescribeClusterRequest),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn handlers_are_sorted_and_speak_only_what_the_schemas_have() {
+        for pair in HANDLERS.windows(2) {
+            assert!(pair[0].api_key < pair[1].api_key, "{:?}", pair[1].api_key);
+        }
+        for Handler { api_key, versions, .. } in HANDLERS {
+            let known = api_key.versions().expect("an API that Kafka still has");
+            assert!(
+                known.contains(versions.start()) && known.contains(versions.end()),
+                "{api_key:?} {versions:?}"
+            );
+        }
+    }
+}

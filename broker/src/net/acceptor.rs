@@ -1,0 +1,77 @@
+//! One acceptor for the whole broker: it hands each new connection to the core that has the fewest.
+//! `SO_REUSEPORT` would hash few connections badly and let a second broker take half of them.
+
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use reactor::CoreIndex;
+use reactor::net::TcpListener;
+
+use crate::cores::{Core, CoreRequest};
+
+/// Open connections of each core, kept on the accepting core.
+pub struct ConnectionCounts {
+    open: RefCell<Vec<usize>>,
+}
+
+impl ConnectionCounts {
+    pub fn new(core_count: usize) -> Self {
+        ConnectionCounts { open: RefCell::new(vec![0; core_count]) }
+    }
+
+    /// Counts a connection to the core that has the fewest, the first of several, and names it.
+    fn place(&self) -> CoreIndex {
+        let mut open = self.open.borrow_mut();
+        let (index, count) = open
+            .iter_mut()
+            .enumerate()
+            .min_by_key(|(_, count)| **count)
+            .expect("a broker has a core");
+        *count += 1;
+        CoreIndex(index)
+    }
+
+    /// A connection of `core` has ended.
+    pub fn release(&self, core: CoreIndex) {
+        let mut open = self.open.borrow_mut();
+        assert!(open[core.0] > 0, "more connections of core {core} ended than began");
+        open[core.0] -= 1;
+    }
+}
+
+pub struct Acceptor {
+    listener: TcpListener,
+}
+
+impl Acceptor {
+    /// Takes the address; connections wait in the kernel's queue until [`Acceptor::run`].
+    pub fn bind(address: SocketAddr, backlog: usize) -> std::io::Result<Self> {
+        Ok(Acceptor { listener: TcpListener::bind(address, backlog)? })
+    }
+
+    /// Accepts until the core stops.
+    pub async fn run(self, core: Rc<Core>, counts: Rc<ConnectionCounts>) {
+        loop {
+            let accepted =
+                futures_lite::future::or(async { Some(self.listener.accept().await) }, async {
+                    core.stop.wait().await;
+                    None
+                })
+                .await;
+            match accepted {
+                None => return,
+                Some(Ok(connection)) => {
+                    let to = counts.place();
+                    core.mesh.control(to, CoreRequest::Adopt(connection));
+                }
+                Some(Err(error)) => {
+                    // Out of descriptors, most likely: those that are open go on, and a pause keeps
+                    // this from spinning.
+                    tracing::warn!(%error, "cannot accept a connection");
+                    reactor::sleep(std::time::Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+}

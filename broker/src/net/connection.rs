@@ -1,0 +1,184 @@
+//! One client connection on its core.
+//!
+//! One task reads frames, decodes them and hands each to its handler in the order read (INV-15); a
+//! handler that must wait for other cores leaves a future behind. A second task awaits those futures
+//! in the same order and sends (INV-12). The window between the two is bounded: when it is full
+//! nothing more is read, which is TCP back-pressure to the client.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use reactor::net::TcpStream;
+use reactor::sync::{Event, Queue, Share};
+
+use super::frame_reader::{FrameReader, ReadError};
+use crate::cores::Core;
+use crate::handlers::{self, Answer, Refusal, RequestContext};
+
+/// Requests of one connection that may be under way together. librdkafka and the Java client keep 5
+/// in flight by default; a pipelining load generator's 128 fits with room to spare.
+const WINDOW_REQUESTS_MAX: usize = 256;
+
+/// Answers that are ready together leave in one vectored write up to about this size.
+const SEND_SIZE_BYTES: usize = 256 * 1024;
+
+/// One request's place in the order of answers.
+struct Slot {
+    answer: Answer,
+    /// The request's memory stays reserved until its answer is ready.
+    share: Share,
+}
+
+/// Serves `stream` until the peer closes it, breaks the protocol, idles too long, or the core stops.
+pub async fn serve(core: Rc<Core>, stream: TcpStream) {
+    let peer = stream.peer_address();
+    let stream = Rc::new(stream);
+    let window = Queue::new(WINDOW_REQUESTS_MAX);
+    let activity = Activity::watch(&core, &stream);
+    let ended = Event::new();
+    core.tasks.spawn({
+        let (stream, window, ended) = (stream.clone(), window.clone(), ended.clone());
+        async move {
+            send_answers(&stream, &window).await;
+            // Without a writer nothing more need be read.
+            stream.shutdown();
+            window.close();
+            ended.set();
+        }
+    });
+    let reading = read_requests(&core, &stream, &window, &activity);
+    let outcome = futures_lite::future::or(async { Some(reading.await) }, async {
+        core.stop.wait().await;
+        None
+    })
+    .await;
+    // What was read is still answered, unless the peer broke the protocol: then nothing it sent
+    // behind may be mistaken for an answered request.
+    window.close();
+    if let Some(Err(error)) = outcome {
+        tracing::debug!(%peer, %error, "connection closed");
+    }
+    ended.wait().await;
+    activity.stop(&core);
+}
+
+#[derive(Debug, thiserror::Error)]
+enum ConnectionError {
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}
+
+async fn read_requests(
+    core: &Rc<Core>,
+    stream: &Rc<TcpStream>,
+    window: &Queue<Slot>,
+    activity: &Activity,
+) -> Result<(), ConnectionError> {
+    let size_max = core.node.config.socket_request_size_bytes_max;
+    let mut frames = FrameReader::new(stream.clone(), core.frames.clone(), size_max);
+    let context = RequestContext { core: core.clone() };
+    while let Some(frame) = frames.next().await? {
+        activity.touch();
+        let answer = handlers::serve(&context, frame.bytes).await?;
+        if window.push(Slot { answer, share: frame.share }).await.is_err() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// Sends answers in the order of their requests, those that are ready together in one write.
+async fn send_answers(stream: &TcpStream, window: &Queue<Slot>) {
+    let mut unready: Option<Slot> = None;
+    loop {
+        let slot = match unready.take() {
+            Some(slot) => slot,
+            None => match window.pop().await {
+                Some(slot) => slot,
+                None => return,
+            },
+        };
+        let Ok(mut parts) = slot.answer.ready().await else { return };
+        drop(slot.share);
+        let mut size_bytes: usize = parts.iter().map(Bytes::len).sum();
+        while size_bytes < SEND_SIZE_BYTES
+            && let Some(mut next) = window.try_pop()
+        {
+            match next.answer.try_ready().await {
+                Some(Ok(more)) => {
+                    size_bytes += more.iter().map(Bytes::len).sum::<usize>();
+                    parts.extend(more);
+                }
+                Some(Err(_)) => return,
+                None => {
+                    unready = Some(next);
+                    break;
+                }
+            }
+        }
+        if !parts.is_empty() && stream.write_all(&parts).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Closes a connection that has been idle too long, at the cost of one deadline, not of a timer per
+/// request. Source: `connections.max.idle.ms`.
+struct Activity {
+    state: Rc<ActivityState>,
+}
+
+struct ActivityState {
+    last: std::cell::Cell<reactor::Instant>,
+    idle_max: Duration,
+    deadline: std::cell::Cell<Option<crate::cores::Deadline>>,
+    stream: std::rc::Weak<TcpStream>,
+    core: std::rc::Weak<Core>,
+}
+
+impl Activity {
+    fn watch(core: &Rc<Core>, stream: &Rc<TcpStream>) -> Self {
+        let state = Rc::new(ActivityState {
+            last: std::cell::Cell::new(reactor::now()),
+            idle_max: Duration::from_millis(core.node.config.connections_idle_ms_max),
+            deadline: std::cell::Cell::new(None),
+            stream: Rc::downgrade(stream),
+            core: Rc::downgrade(core),
+        });
+        ActivityState::arm(&state, core);
+        Activity { state }
+    }
+
+    fn touch(&self) {
+        self.state.last.set(reactor::now());
+    }
+
+    fn stop(&self, core: &Core) {
+        if let Some(deadline) = self.state.deadline.take() {
+            core.deadlines.cancel(deadline);
+        }
+    }
+}
+
+impl ActivityState {
+    fn arm(state: &Rc<Self>, core: &Core) {
+        let at = state.last.get() + state.idle_max;
+        let again = state.clone();
+        let deadline = core.deadlines.schedule(at, move || Self::fire(&again));
+        state.deadline.set(Some(deadline));
+    }
+
+    fn fire(state: &Rc<Self>) {
+        let (Some(core), Some(stream)) = (state.core.upgrade(), state.stream.upgrade()) else {
+            return;
+        };
+        if reactor::now() - state.last.get() >= state.idle_max {
+            stream.shutdown();
+        } else {
+            Self::arm(state, &core);
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! Connections: frames in, responses out in request order.
+
+mod acceptor;
+mod connection;
+mod frame_reader;
+
+pub use acceptor::{Acceptor, ConnectionCounts};
+pub use connection::serve;

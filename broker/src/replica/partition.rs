@@ -1,0 +1,354 @@
+//! One partition that this core leads: appends in order, and a high watermark that wakes waiters.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+
+use protocol::error_code::ErrorCode;
+use protocol::model::{LeaderEpoch, Offset, PartitionId, TimestampMs, TopicId};
+use protocol::record_batch::RecordBatch;
+use reactor::task::Group;
+use storage::{
+    AppendAsLeader, AppendError, Appended, Origin, PartitionLog, ReadError, ReadResult,
+    StorageError,
+};
+
+use super::acks::{ProduceResult, ProduceWait};
+use super::watch::FetchWatch;
+
+/// What a topic's configuration means for serving it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicSettings {
+    pub message_size_bytes_max: usize,
+    pub log_append_time: bool,
+    pub timestamp_before_ms_max: i64,
+    pub timestamp_after_ms_max: i64,
+    pub compacted: bool,
+    pub log: storage::LogConfig,
+}
+
+/// A replica of this core. Its log's durable end drives the high watermark: with one replica the
+/// maximal ISR is this one. INV-9: the watermark never goes down within a leader epoch.
+pub struct Partition {
+    pub topic: Rc<str>,
+    pub index: PartitionId,
+    /// Which of the node's log directories holds it.
+    pub directory: usize,
+    log: PartitionLog,
+    leader_epoch: Cell<LeaderEpoch>,
+    settings: RefCell<Arc<TopicSettings>>,
+    high_watermark: Cell<Offset>,
+    offline: Cell<bool>,
+    /// Sizes of what was appended above the high watermark: `(next_offset, bytes)`.
+    unexposed: RefCell<VecDeque<(Offset, usize)>>,
+    acks: RefCell<BTreeMap<Offset, Vec<AckWaiter>>>,
+    watches: RefCell<Vec<Rc<FetchWatch>>>,
+    /// Appends that wait until the log takes more, in order.
+    backlog: RefCell<VecDeque<BacklogEntry>>,
+    tasks: Group,
+}
+
+/// A part of a produce request that waits for its acknowledgement.
+type AckWaiter = (Rc<ProduceWait>, usize);
+
+struct BacklogEntry {
+    batches: Vec<RecordBatch>,
+    until_durable: bool,
+    wait: Rc<ProduceWait>,
+    part: usize,
+}
+
+/// A partition by what never changes of it.
+pub type PartitionKey = (TopicId, PartitionId);
+
+impl Partition {
+    /// Takes over `log`, which is open, and lies in the given one of the node's directories. The log's
+    /// advances move this partition from here on.
+    pub fn new(
+        topic: Rc<str>,
+        key: PartitionKey,
+        leader_epoch: LeaderEpoch,
+        log: (PartitionLog, usize),
+        settings: Arc<TopicSettings>,
+        tasks: Group,
+    ) -> Rc<Self> {
+        let (_, index) = key;
+        let (log, directory) = log;
+        let partition = Rc::new(Partition {
+            topic,
+            index,
+            directory,
+            high_watermark: Cell::new(log.durable_end_offset()),
+            log: log.clone(),
+            leader_epoch: Cell::new(leader_epoch),
+            settings: RefCell::new(settings),
+            offline: Cell::new(false),
+            unexposed: RefCell::default(),
+            acks: RefCell::default(),
+            watches: RefCell::default(),
+            backlog: RefCell::default(),
+            tasks,
+        });
+        let weak = Rc::downgrade(&partition);
+        log.on_durable(move |advance| {
+            if let Some(partition) = Weak::upgrade(&weak) {
+                match advance {
+                    Ok(durable_end_offset) => partition.advance(durable_end_offset),
+                    Err(error) => partition.go_offline(&error),
+                }
+            }
+        });
+        partition
+    }
+
+    pub fn log(&self) -> &PartitionLog {
+        &self.log
+    }
+
+    pub fn leader_epoch(&self) -> LeaderEpoch {
+        self.leader_epoch.get()
+    }
+
+    /// A new leader epoch begins. Epochs only grow (INV-3); who waited for an older one is told to ask
+    /// again.
+    pub fn set_leader_epoch(&self, leader_epoch: LeaderEpoch) {
+        let before = self.leader_epoch.replace(leader_epoch);
+        assert!(leader_epoch >= before, "INV-3: leader epoch {leader_epoch} after {before}");
+        if leader_epoch > before {
+            self.fail_waiters(ErrorCode::NotLeaderOrFollower);
+        }
+    }
+
+    pub fn high_watermark(&self) -> Offset {
+        self.high_watermark.get()
+    }
+
+    /// The bound of `read_committed`: no transaction can be open yet, so the high watermark.
+    pub fn last_stable_offset(&self) -> Offset {
+        self.high_watermark.get()
+    }
+
+    pub fn settings(&self) -> Arc<TopicSettings> {
+        self.settings.borrow().clone()
+    }
+
+    /// Takes over a changed configuration.
+    pub fn set_settings(&self, settings: Arc<TopicSettings>) {
+        self.log.set_config(settings.log.clone());
+        *self.settings.borrow_mut() = settings;
+    }
+
+    /// Fences by the leader epoch that a client says it knows. Source: KIP-320.
+    pub fn check(&self, current_leader_epoch: Option<LeaderEpoch>) -> Result<(), ErrorCode> {
+        if self.offline.get() {
+            return Err(ErrorCode::KafkaStorageError);
+        }
+        match current_leader_epoch {
+            Some(epoch) if epoch < self.leader_epoch.get() => Err(ErrorCode::FencedLeaderEpoch),
+            Some(epoch) if epoch > self.leader_epoch.get() => Err(ErrorCode::UnknownLeaderEpoch),
+            _ => Ok(()),
+        }
+    }
+
+    /// Appends one part of a produce request, now or when the log takes more, always in the order of
+    /// the calls (INV-15). `wait` hears of it: at once unless `until_durable`, else when it is flushed
+    /// and below the high watermark, for acks=1 as for acks=all (DESIGN.md section 6, Promise).
+    pub fn append(
+        self: &Rc<Self>,
+        batches: Vec<RecordBatch>,
+        until_durable: bool,
+        wait: &Rc<ProduceWait>,
+        part: usize,
+    ) {
+        if self.offline.get() {
+            wait.settle(part, ProduceResult::refused(ErrorCode::KafkaStorageError, None));
+            return;
+        }
+        let is_ready = self.backlog.borrow().is_empty() && {
+            let ready = std::pin::pin!(self.log.ready_for_append());
+            is_resolved(ready)
+        };
+        if is_ready {
+            self.append_now(&batches, until_durable, wait, part);
+            return;
+        }
+        let mut backlog = self.backlog.borrow_mut();
+        backlog.push_back(BacklogEntry { batches, until_durable, wait: wait.clone(), part });
+        if backlog.len() == 1 {
+            let partition = self.clone();
+            self.tasks.spawn(async move { partition.drain_backlog().await });
+        }
+    }
+
+    async fn drain_backlog(self: Rc<Self>) {
+        loop {
+            // An error here shows again, with its code, in the append itself.
+            let _ = self.log.ready_for_append().await;
+            let mut backlog = self.backlog.borrow_mut();
+            let Some(BacklogEntry { batches, until_durable, wait, part }) = backlog.pop_front()
+            else {
+                return;
+            };
+            let is_last = backlog.is_empty();
+            drop(backlog);
+            self.append_now(&batches, until_durable, &wait, part);
+            if is_last {
+                return;
+            }
+        }
+    }
+
+    fn append_now(
+        &self,
+        batches: &[RecordBatch],
+        until_durable: bool,
+        wait: &Rc<ProduceWait>,
+        part: usize,
+    ) {
+        let settings = self.settings();
+        let now = TimestampMs(reactor::wall_clock());
+        let how = AppendAsLeader {
+            leader_epoch: self.leader_epoch.get(),
+            origin: Origin::Client,
+            now,
+            log_append_time: settings.log_append_time,
+        };
+        let (base_offset, next_offset, log_append_time) =
+            match self.log.append_as_leader(batches, how) {
+                Ok(Appended::New { base_offset, next_offset }) => {
+                    let size_bytes = batches.iter().map(|batch| batch.bytes().len()).sum();
+                    self.unexposed.borrow_mut().push_back((next_offset, size_bytes));
+                    (base_offset, next_offset, settings.log_append_time.then_some(now))
+                }
+                Ok(Appended::Duplicate { base_offset, next_offset, timestamp }) => {
+                    (base_offset, next_offset, settings.log_append_time.then_some(timestamp))
+                }
+                Err(error) => {
+                    wait.settle(part, refusal(&error));
+                    return;
+                }
+            };
+        wait.note(
+            part,
+            ProduceResult {
+                error: ErrorCode::None,
+                base_offset: Some(base_offset),
+                log_append_time,
+                log_start_offset: Some(self.log.log_start_offset()),
+                record_errors: Vec::new(),
+                message: None,
+            },
+        );
+        if until_durable && next_offset > self.high_watermark.get() {
+            self.acks.borrow_mut().entry(next_offset).or_default().push((wait.clone(), part));
+        } else {
+            wait.settle_as_is(part);
+        }
+    }
+
+    /// Whole batches from `from` on, none of them beyond `upper_bound`.
+    pub async fn read(
+        &self,
+        from: Offset,
+        size_bytes_max: usize,
+        min_one_batch: bool,
+        upper_bound: Offset,
+    ) -> Result<ReadResult, ReadError> {
+        self.log.read(from, size_bytes_max, min_one_batch, upper_bound).await
+    }
+
+    /// Parks `watch` here: it hears of each byte that comes below the high watermark.
+    pub fn watch(&self, watch: Rc<FetchWatch>) {
+        let mut watches = self.watches.borrow_mut();
+        watches.retain(|known| !known.is_finished());
+        watches.push(watch);
+    }
+
+    /// No more appends or reads; whoever waits gets `error`.
+    pub fn retire(&self, error: ErrorCode) {
+        self.offline.set(true);
+        self.fail_waiters(error);
+    }
+
+    /// Ends the waiting of parked fetches: they answer with what is there.
+    pub fn finish_watches(&self) {
+        for watch in std::mem::take(&mut *self.watches.borrow_mut()) {
+            watch.finish();
+        }
+    }
+
+    /// The durable end moved: with it, at one replica, the high watermark.
+    fn advance(&self, durable_end_offset: Offset) {
+        let before = self.high_watermark.get();
+        assert!(durable_end_offset >= before, "INV-9: {durable_end_offset} after {before}");
+        assert!(
+            self.log.log_start_offset() <= durable_end_offset
+                && durable_end_offset <= self.log.log_end_offset(),
+            "INV-1: {} <= {durable_end_offset} <= {}",
+            self.log.log_start_offset(),
+            self.log.log_end_offset(),
+        );
+        self.high_watermark.set(durable_end_offset);
+        let mut exposed_bytes = 0;
+        {
+            let mut unexposed = self.unexposed.borrow_mut();
+            while let Some(&(next_offset, bytes)) = unexposed.front()
+                && next_offset <= durable_end_offset
+            {
+                exposed_bytes += bytes;
+                unexposed.pop_front();
+            }
+        }
+        let still_waiting = self.acks.borrow_mut().split_off(&durable_end_offset.next());
+        let acknowledged = self.acks.replace(still_waiting);
+        for (wait, part) in acknowledged.into_values().flatten() {
+            wait.settle_as_is(part);
+        }
+        if exposed_bytes > 0 {
+            for watch in self.watches.borrow().clone() {
+                watch.add(exposed_bytes);
+            }
+            self.watches.borrow_mut().retain(|watch| !watch.is_finished());
+        }
+    }
+
+    fn go_offline(&self, error: &StorageError) {
+        if !matches!(error, StorageError::Closed { .. }) {
+            tracing::error!(topic = %self.topic, partition = %self.index, %error, "partition offline");
+        }
+        self.offline.set(true);
+        self.fail_waiters(ErrorCode::KafkaStorageError);
+    }
+
+    fn fail_waiters(&self, error: ErrorCode) {
+        let backlog = std::mem::take(&mut *self.backlog.borrow_mut());
+        for BacklogEntry { wait, part, .. } in backlog {
+            wait.settle(part, ProduceResult::refused(error, None));
+        }
+        let acks = std::mem::take(&mut *self.acks.borrow_mut());
+        for (wait, part) in acks.into_values().flatten() {
+            wait.settle(part, ProduceResult::refused(error, None));
+        }
+        self.finish_watches();
+    }
+}
+
+/// Whether `future` is ready now; it is dropped where it is not.
+fn is_resolved<F: Future>(mut future: std::pin::Pin<&mut F>) -> bool {
+    let waker = std::task::Waker::noop();
+    future.as_mut().poll(&mut std::task::Context::from_waker(waker)).is_ready()
+}
+
+/// What a client is told of a refused append.
+fn refusal(error: &AppendError) -> ProduceResult {
+    let code = match error {
+        AppendError::Storage(_) => ErrorCode::KafkaStorageError,
+        AppendError::BatchTooLarge { .. } => ErrorCode::RecordListTooLarge,
+        AppendError::OutOfOrderSequence { .. } => ErrorCode::OutOfOrderSequenceNumber,
+        AppendError::InvalidProducerEpoch { .. } => ErrorCode::InvalidProducerEpoch,
+        AppendError::InvalidTxnState { .. } => ErrorCode::InvalidTxnState,
+        AppendError::TransactionCoordinatorFenced { .. } => ErrorCode::TransactionCoordinatorFenced,
+    };
+    ProduceResult::refused(code, Some(error.to_string()))
+}
