@@ -3,9 +3,14 @@
 
 use protocol::model::Offset;
 
-use super::InvalidIndex;
-
 pub(super) const ENTRY_SIZE_BYTES: usize = 8;
+
+/// The bytes of an index file do not form an index; it is rebuilt from its segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("entry {entry} of the index is out of order or out of range")]
+pub(crate) struct InvalidIndex {
+    pub(crate) entry: usize,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Entry {

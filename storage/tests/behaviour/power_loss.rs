@@ -98,7 +98,7 @@ struct Outcome {
 
 /// Six lives under one seed; in every second one the world is hostile.
 fn run(seed: u64, crash: Crash) -> Outcome {
-    let world = if seed % 2 == 0 { Knobs::hostile(seed) } else { Knobs::default() };
+    let world = if seed.is_multiple_of(2) { Knobs::hostile(seed) } else { Knobs::default() };
     let knobs = Knobs { unsynced_lost: 0.9, disk_slow: 0.03, ..world };
     let simulation = Simulation::new(seed, knobs);
     let node = simulation.add_node("node", [10, 0, 0, 1].into());
