@@ -17,9 +17,9 @@ use protocol::model::{BrokerId, LeaderEpoch, MonotonicNs, Offset, PartitionId};
 use protocol::records::metadata::{AbortTransactionRecord, MetadataRecord};
 
 use crate::decide::{
-    Decision, Draw, Now, Sessions, View, allocate_producer_ids, assign_replicas_to_dirs,
-    bootstrap_feature_records, bootstrap_records, broker_heartbeat, broker_registration,
-    create_partitions, create_topics, delete_topics, fence_broker,
+    Decision, Draw, Now, RECORDS_PER_DECISION_MAX, Sessions, View, allocate_producer_ids,
+    assign_replicas_to_dirs, bootstrap_feature_records, bootstrap_records, broker_heartbeat,
+    broker_registration, create_partitions, create_topics, delete_topics, fence_broker,
 };
 use crate::load::ControllerConfig;
 use crate::metadata::{
@@ -227,11 +227,15 @@ impl Controller {
         self.uncommitted.push_back(Uncommitted { next_offset, shown });
     }
 
-    /// Replays `records` and appends them as one batch.
+    /// Replays `records` and appends them. What a client asked for is one batch; when a broker that has
+    /// very many partitions goes, its records are several, each of which makes sense by itself.
     fn append(&mut self, now: Now, records: &[MetadataRecord], actions: &mut Vec<Action>) {
-        if records.is_empty() {
-            return;
+        for records in records.chunks(RECORDS_PER_DECISION_MAX) {
+            self.append_batch(now, records, actions);
         }
+    }
+
+    fn append_batch(&mut self, now: Now, records: &[MetadataRecord], actions: &mut Vec<Action>) {
         let base_offset = self.raft.log_end_offset();
         let mut offset = base_offset;
         for record in records {

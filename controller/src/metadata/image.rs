@@ -12,11 +12,11 @@ use protocol::records::metadata::{
 use super::features::METADATA_VERSION;
 use super::{
     Broker, ConfigResource, Configs, ControllerNode, Partition, PartitionChange, ResourceType,
-    SUPPORTED_FEATURES, Topic, Topics,
+    SUPPORTED_FEATURES, SharedMap, Topic, Topics,
 };
 
-/// The cluster's metadata. A clone is a few pointers; [`MetadataImage::replay`] copies the pointers
-/// of the section that it changes when a clone is still in use.
+/// The cluster's metadata. A clone is a few pointers; [`MetadataImage::replay`] copies what it changes
+/// when a clone is still in use, and shares the rest.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MetadataImage {
     /// All records below are folded in.
@@ -24,8 +24,8 @@ pub struct MetadataImage {
     features: Arc<BTreeMap<Arc<str>, i16>>,
     brokers: Arc<BTreeMap<BrokerId, Arc<Broker>>>,
     controllers: Arc<BTreeMap<BrokerId, Arc<ControllerNode>>>,
-    topics: Arc<Topics>,
-    configs: Arc<BTreeMap<ConfigResource, Arc<Configs>>>,
+    topics: Topics,
+    configs: SharedMap<ConfigResource, Arc<Configs>>,
     /// The first producer id that has not been given out.
     next_producer_id: ProducerId,
     zk_migration_state: i8,
@@ -116,7 +116,7 @@ impl MetadataImage {
         self.topics.by_id(id)
     }
 
-    pub fn configs(&self) -> &BTreeMap<ConfigResource, Arc<Configs>> {
+    pub fn configs(&self) -> &SharedMap<ConfigResource, Arc<Configs>> {
         &self.configs
     }
 
@@ -161,7 +161,7 @@ impl MetadataImage {
             }
             MetadataRecord::FeatureLevel(record) => self.set_feature(offset, record)?,
             MetadataRecord::Topic(record) => {
-                Arc::make_mut(&mut self.topics).insert(Arc::from(&*record.name), record.topic_id);
+                self.topics.insert(Arc::from(&*record.name), record.topic_id);
             }
             MetadataRecord::Partition(record) => self.set_partition(offset, record)?,
             MetadataRecord::PartitionChange(record) => self.change_partition(offset, record)?,
@@ -302,12 +302,8 @@ impl MetadataImage {
         record: &'static str,
         topic_id: TopicId,
     ) -> Result<&mut Topic, ReplayError> {
-        // The look-up before `make_mut`: an error must copy nothing, and change nothing.
-        if self.topics.by_id(topic_id).is_none() {
-            return Err(ReplayError::UnknownTopic { offset, record, topic_id });
-        }
-        let topic = Arc::make_mut(&mut self.topics).by_id_mut(topic_id);
-        topic.ok_or(ReplayError::UnknownTopic { offset, record, topic_id })
+        let unknown = ReplayError::UnknownTopic { offset, record, topic_id };
+        self.topics.by_id_mut(topic_id).ok_or(unknown)
     }
 
     fn set_partition(
@@ -345,11 +341,9 @@ impl MetadataImage {
     fn remove_topic(&mut self, offset: Offset, topic_id: TopicId) -> Result<(), ReplayError> {
         let record = "RemoveTopicRecord";
         let name = self.topic_mut(offset, record, topic_id)?.name.clone();
-        Arc::make_mut(&mut self.topics).remove(topic_id);
+        self.topics.remove(topic_id);
         let resource = ConfigResource { kind: ResourceType::Topic, name };
-        if self.configs.contains_key(&resource) {
-            Arc::make_mut(&mut self.configs).remove(&resource);
-        }
+        self.configs.remove(&resource);
         Ok(())
     }
 
@@ -357,21 +351,20 @@ impl MetadataImage {
         let kind = ResourceType::from_wire(record.resource_type)
             .ok_or(ReplayError::ConfigResourceType { offset, kind: record.resource_type })?;
         let resource = ConfigResource { kind, name: Arc::from(&*record.resource_name) };
-        let configs = Arc::make_mut(&mut self.configs);
+        let mut of_resource = self.configs.get(&resource).cloned().unwrap_or_default();
+        let configs = Arc::make_mut(&mut of_resource);
         match &record.value {
             Some(value) => {
-                let of_resource = Arc::make_mut(configs.entry(resource).or_default());
-                of_resource.insert(Arc::from(&*record.name), Arc::from(&**value));
+                configs.insert(Arc::from(&*record.name), Arc::from(&**value));
             }
             None => {
-                if let Some(of_resource) = configs.get_mut(&resource) {
-                    let of_resource = Arc::make_mut(of_resource);
-                    of_resource.remove(&*record.name);
-                    if of_resource.is_empty() {
-                        configs.remove(&resource);
-                    }
-                }
+                configs.remove(&*record.name);
             }
+        }
+        if configs.is_empty() {
+            self.configs.remove(&resource);
+        } else {
+            self.configs.insert(resource, of_resource);
         }
         Ok(())
     }
@@ -402,17 +395,19 @@ impl MetadataImage {
             let (record, topic_id) = ("ClearElrRecord", TopicId::ZERO);
             return Err(ReplayError::UnknownTopic { offset, record, topic_id });
         }
-        for topic in Arc::make_mut(&mut self.topics).all_mut() {
-            let of_interest = name.is_empty() || *topic.name == *name;
-            if !of_interest || !topic.partitions.values().any(|partition| has_elr(partition)) {
-                continue;
-            }
-            for partition in Arc::make_mut(topic).partitions.values_mut() {
-                if has_elr(partition) {
-                    let partition = Arc::make_mut(partition);
-                    partition.eligible_leader_replicas.clear();
-                    partition.last_known_elr.clear();
-                }
+        let concerned: Vec<TopicId> = self
+            .topics
+            .iter()
+            .filter(|topic| name.is_empty() || *topic.name == *name)
+            .filter(|topic| topic.partitions.values().any(|partition| has_elr(partition)))
+            .map(|topic| topic.id)
+            .collect();
+        for topic_id in concerned {
+            let topic = self.topic_mut(offset, "ClearElrRecord", topic_id)?;
+            for partition in topic.partitions.values_mut().filter(|p| has_elr(p)) {
+                let partition = Arc::make_mut(partition);
+                partition.eligible_leader_replicas.clear();
+                partition.last_known_elr.clear();
             }
         }
         Ok(())
@@ -443,7 +438,7 @@ impl MetadataImage {
         for topic in self.topics.iter() {
             push_topic(topic, &mut records);
         }
-        for (resource, configs) in &*self.configs {
+        for (resource, configs) in self.configs.iter() {
             records.extend(configs.iter().map(|(name, value)| {
                 MetadataRecord::Config(ConfigRecord {
                     resource_type: resource.kind.to_wire(),

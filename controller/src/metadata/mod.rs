@@ -10,6 +10,7 @@ mod features;
 mod fold;
 mod image;
 mod partition;
+mod shared_map;
 pub mod topic_config;
 mod topics;
 
@@ -25,4 +26,5 @@ pub use features::{
 pub use fold::Fold;
 pub use image::{MetadataImage, ReplayError};
 pub use partition::{LeaderRecoveryState, Partition, PartitionChange};
+pub use shared_map::SharedMap;
 pub use topics::{Topic, Topics};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use protocol::model::{PartitionId, TopicId};
 
-use super::Partition;
+use super::{Partition, SharedMap};
 
 /// A topic and its partitions.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,13 +15,13 @@ pub struct Topic {
     pub partitions: BTreeMap<PartitionId, Arc<Partition>>,
 }
 
-/// All topics. A copy of it copies pointers only.
+/// All topics. A clone is a few pointers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Topics {
-    by_id: BTreeMap<TopicId, Arc<Topic>>,
-    ids: BTreeMap<Arc<str>, TopicId>,
+    by_id: SharedMap<TopicId, Arc<Topic>>,
+    ids: SharedMap<Arc<str>, TopicId>,
     /// Names that hold a `.` or `_`, under the name with `_` for `.`: metrics cannot tell them apart.
-    collidable: BTreeMap<String, BTreeSet<Arc<str>>>,
+    collidable: SharedMap<String, BTreeSet<Arc<str>>>,
 }
 
 impl Topics {
@@ -53,7 +53,10 @@ impl Topics {
 
     pub(super) fn insert(&mut self, name: Arc<str>, id: TopicId) {
         if name.contains(['.', '_']) {
-            self.collidable.entry(name.replace('.', "_")).or_default().insert(Arc::clone(&name));
+            let key = name.replace('.', "_");
+            let mut names = self.collidable.get(&key).cloned().unwrap_or_default();
+            names.insert(Arc::clone(&name));
+            self.collidable.insert(key, names);
         }
         self.ids.insert(Arc::clone(&name), id);
         self.by_id.insert(id, Arc::new(Topic { name, id, partitions: BTreeMap::new() }));
@@ -61,7 +64,7 @@ impl Topics {
 
     pub(super) fn remove(&mut self, id: TopicId) -> Option<Arc<Topic>> {
         let topic = self.by_id.remove(&id)?;
-        self.ids.remove(&topic.name);
+        self.ids.remove(&*topic.name);
         let key = topic.name.replace('.', "_");
         if let Some(names) = self.collidable.get_mut(&key) {
             names.remove(&topic.name);
@@ -74,9 +77,5 @@ impl Topics {
 
     pub(super) fn by_id_mut(&mut self, id: TopicId) -> Option<&mut Topic> {
         self.by_id.get_mut(&id).map(Arc::make_mut)
-    }
-
-    pub(super) fn all_mut(&mut self) -> impl Iterator<Item = &mut Arc<Topic>> {
-        self.by_id.values_mut()
     }
 }

@@ -307,7 +307,7 @@ impl Cluster {
                 .unwrap();
             }
         }
-        for (resource, configs) in image.configs() {
+        for (resource, configs) in image.configs().iter() {
             writeln!(output, "configs of {:?} {:?}: {configs:?}", resource.kind, resource.name)
                 .unwrap();
         }
