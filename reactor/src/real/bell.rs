@@ -175,4 +175,28 @@ mod tests {
         });
         cores.unwrap().join();
     }
+
+    /// More completions at once than the ring has places for: the kernel keeps the rest and ends the
+    /// polls that it could not complete, which are armed again.
+    #[test]
+    fn bells_beyond_the_completion_queue_are_all_heard() {
+        const BELLS: usize = 5_000;
+        super::super::host::check(1, &[]).unwrap();
+        let cores = crate::launch(crate::Settings::default(), vec![()], |_, ()| async {
+            let core = this_core();
+            let bells: Vec<Bell> = (0..BELLS).map(|_| Bell::new(&core)).collect();
+            for round in 0..3 {
+                // Armed, and nothing is taken in while they ring.
+                crate::sleep(Duration::from_millis(1)).await;
+                let ringers: Vec<BellRinger> = bells.iter().map(Bell::ringer).collect();
+                let ringing = thread::spawn(move || ringers.iter().for_each(BellRinger::ring));
+                ringing.join().unwrap();
+                for (n, bell) in bells.iter().enumerate() {
+                    let heard = crate::timeout(Duration::from_secs(30), bell.wait()).await;
+                    assert!(heard.is_ok(), "bell {n} in round {round}");
+                }
+            }
+        });
+        cores.unwrap().join();
+    }
 }
