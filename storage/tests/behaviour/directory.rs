@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use protocol::model::{BrokerId, Offset, PartitionId};
-use storage::{LogConfig, LogDirectory, MetaProperties, StorageError, TopicPartition};
+use storage::{LogConfig, LogDirectory, LogOffsets, MetaProperties, StorageError, TopicPartition};
 
 use crate::support::*;
 
@@ -28,8 +28,13 @@ fn a_clean_stop_is_known_once() {
                 .await
                 .expect("created");
             append(&log, &batch(0, 10 + n as i64, 50));
-            logs.push((name.clone(), log.clone(), Offset(7)));
             log.close().await.expect("closed");
+            logs.push(LogOffsets {
+                name: name.clone(),
+                recovery_point: log.recovery_point(),
+                log_start_offset: log.log_start_offset(),
+                high_watermark: Offset(7),
+            });
         }
         directory.write_checkpoints(&logs).await.expect("written");
         directory.mark_clean(42).await.expect("written");
