@@ -58,9 +58,6 @@ pub fn create_topics(
     }
     if request.validate_only {
         records.clear();
-        for topic in &mut topics {
-            topic.topic_id = TopicId::ZERO;
-        }
     }
     Decision { records, response: CreateTopicsResponse { throttle_time_ms: 0, topics } }
 }

@@ -1,6 +1,7 @@
 //! Configurations of a topic: their names, types, bounds and Kafka's defaults. Source: `LogConfig`.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// What a configuration's value must be. Bounds are inclusive.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -38,25 +39,22 @@ pub struct TopicConfig {
 }
 
 /// Why a value is refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum InvalidTopicConfig {
     #[error("Unknown topic config name: {name}")]
     UnknownName { name: String },
     #[error("Null value not supported for topic config {name}")]
     Null { name: String },
     #[error("Invalid value {value} for configuration {name}: expected {expected}")]
-    Value { name: &'static str, value: String, expected: &'static str },
+    Value { name: &'static str, value: String, expected: Kind },
     #[error(
         "Invalid value {max} for configuration max.compaction.lag.ms: \
          min.compaction.lag.ms is {min}, which is more"
     )]
     CompactionLag { min: i64, max: i64 },
-    #[error(
-        "Invalid value {local} for configuration {name}: it must not exceed {total} of the whole"
-    )]
-    LocalRetention { name: &'static str, local: i64, total: i64 },
-    #[error("Compacted topics cannot have remote storage")]
-    CompactedRemoteStorage,
+    /// There is no remote storage yet; Kafka refuses it in the same way where it is disabled.
+    #[error("Tiered storage is disabled in the broker: a topic cannot have remote storage")]
+    RemoteStorageDisabled,
 }
 
 const LONG_MAX: &str = "9223372036854775807";
@@ -157,50 +155,51 @@ impl TopicConfig {
     /// Whether `value` is of this configuration's type and within its bounds.
     pub fn check(&self, value: &str) -> Result<(), InvalidTopicConfig> {
         let value = value.trim();
-        match self.kind.expects(value) {
-            None => Ok(()),
-            Some(expected) => Err(InvalidTopicConfig::Value {
-                name: self.name,
-                value: value.to_owned(),
-                expected,
-            }),
+        if self.kind.fits(value) {
+            return Ok(());
         }
+        let (name, value, expected) = (self.name, value.to_owned(), self.kind);
+        Err(InvalidTopicConfig::Value { name, value, expected })
     }
 }
 
 impl Kind {
-    /// What a value should have been; `None` when it is.
-    fn expects(self, value: &str) -> Option<&'static str> {
-        let (fits, expected) = match self {
-            Kind::Boolean => (
-                value.eq_ignore_ascii_case("true") || value.eq_ignore_ascii_case("false"),
-                "true or false",
-            ),
-            Kind::Int { min, max } => (
-                value.parse::<i32>().is_ok_and(|number| (min..=max).contains(&number)),
-                "a number of type INT within its bounds",
-            ),
-            Kind::IntOrMinusOne { min, max } => (
-                value
-                    .parse::<i32>()
-                    .is_ok_and(|number| number == -1 || (min..=max).contains(&number)),
-                "-1 or a number of type INT within its bounds",
-            ),
-            Kind::Long { min } => (
-                value.parse::<i64>().is_ok_and(|number| number >= min),
-                "a number of type LONG within its bounds",
-            ),
-            Kind::Double { min, max } => (
-                value.parse::<f64>().is_ok_and(|number| (min..=max).contains(&number)),
-                "a number of type DOUBLE within its bounds",
-            ),
-            Kind::OneOf(words) => (words.contains(&value), "one of its words"),
-            Kind::ListOf(words) => (is_list_of(words, value), "a list of its words, each once"),
-            Kind::ThrottledReplicas => {
-                (is_throttled_replicas(value), "* or a list of partition:broker")
-            }
+    fn fits(self, value: &str) -> bool {
+        let is_int = |min: i32, max: i32| {
+            value.parse::<i32>().is_ok_and(|number| (min..=max).contains(&number))
         };
-        (!fits).then_some(expected)
+        match self {
+            Kind::Boolean => {
+                value.eq_ignore_ascii_case("true") || value.eq_ignore_ascii_case("false")
+            }
+            Kind::Int { min, max } => is_int(min, max),
+            Kind::IntOrMinusOne { min, max } => is_int(-1, -1) || is_int(min, max),
+            Kind::Long { min } => value.parse::<i64>().is_ok_and(|number| number >= min),
+            Kind::Double { min, max } => {
+                value.parse::<f64>().is_ok_and(|number| (min..=max).contains(&number))
+            }
+            Kind::OneOf(words) => words.contains(&value),
+            Kind::ListOf(words) => is_list_of(words, value),
+            Kind::ThrottledReplicas => is_throttled_replicas(value),
+        }
+    }
+}
+
+/// What a value should be, for error messages.
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Kind::Boolean => write!(f, "true or false"),
+            Kind::Int { min, max: i32::MAX } => write!(f, "an INT of at least {min}"),
+            Kind::Int { min, max } => write!(f, "an INT from {min} to {max}"),
+            Kind::IntOrMinusOne { min, max } => write!(f, "-1 or an INT from {min} to {max}"),
+            Kind::Long { min: i64::MIN } => write!(f, "a LONG"),
+            Kind::Long { min } => write!(f, "a LONG of at least {min}"),
+            Kind::Double { min, max } => write!(f, "a DOUBLE from {min} to {max}"),
+            Kind::OneOf(words) => write!(f, "one of {}", words.join(", ")),
+            Kind::ListOf(words) => write!(f, "a list of {}, each once", words.join(", ")),
+            Kind::ThrottledReplicas => write!(f, "* or a list of partition:broker"),
+        }
     }
 }
 
@@ -248,18 +247,7 @@ pub fn check_all<'a>(
         return Err(InvalidTopicConfig::CompactionLag { min, max });
     }
     if value_of("remote.storage.enable").eq_ignore_ascii_case("true") {
-        if items(value_of("cleanup.policy")).any(|policy| policy == "compact") {
-            return Err(InvalidTopicConfig::CompactedRemoteStorage);
-        }
-        for (name, total) in
-            [("local.retention.ms", "retention.ms"), ("local.retention.bytes", "retention.bytes")]
-        {
-            // -2: as long as the whole; a whole of -1 has no limit.
-            let (local, total) = (number_of(name), number_of(total));
-            if local != -2 && total != -1 && (local == -1 || local > total) {
-                return Err(InvalidTopicConfig::LocalRetention { name, local, total });
-            }
-        }
+        return Err(InvalidTopicConfig::RemoteStorageDisabled);
     }
     Ok(())
 }
@@ -313,9 +301,8 @@ mod tests {
         for (overrides, valid) in [
             (&[("min.compaction.lag.ms", "10"), ("max.compaction.lag.ms", "9")][..], false),
             (&[("min.compaction.lag.ms", "9"), ("max.compaction.lag.ms", "9")], true),
-            (&[("remote.storage.enable", "true"), ("cleanup.policy", "compact")], false),
-            (&[("remote.storage.enable", "true"), ("local.retention.ms", "604800001")], false),
-            (&[("remote.storage.enable", "true"), ("local.retention.ms", "1")], true),
+            (&[("remote.storage.enable", "true")], false),
+            (&[("remote.storage.enable", "false")], true),
             (&[("local.retention.ms", "604800001")], true),
         ] {
             let overrides: BTreeMap<_, _> = overrides
