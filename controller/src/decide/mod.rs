@@ -6,6 +6,7 @@ mod bootstrap;
 mod brokers;
 mod create_partitions;
 mod create_topics;
+mod decision;
 mod delete_topics;
 mod draw;
 mod leadership;
@@ -16,17 +17,12 @@ mod sessions;
 mod settings;
 mod topic_name;
 
-use protocol::error_code::ErrorCode;
-use protocol::model::{MonotonicNs, Offset, TimestampMs};
-use protocol::records::metadata::MetadataRecord;
-
-use crate::metadata::MetadataImage;
-
 pub use assign_replicas_to_dirs::assign_replicas_to_dirs;
 pub use bootstrap::{bootstrap_feature_records, bootstrap_records};
 pub use brokers::{broker_heartbeat, broker_registration};
 pub use create_partitions::create_partitions;
 pub use create_topics::create_topics;
+pub use decision::{Decision, Now, RECORDS_PER_DECISION_MAX, Refusal, View};
 pub use delete_topics::delete_topics;
 pub use draw::Draw;
 pub use leadership::fence_broker;
@@ -34,53 +30,3 @@ pub use producer_ids::{PRODUCER_ID_BLOCK_LENGTH, allocate_producer_ids};
 pub use sessions::Sessions;
 pub use settings::{ConfigSource, Settings, TopicDefault};
 pub use topic_name::{InvalidTopicName, TOPIC_NAME_LENGTH_MAX, check_topic_name};
-
-/// Records that one request may write, and so the size of one batch. Kafka's
-/// `MAX_RECORDS_PER_USER_OP`.
-pub const RECORDS_PER_DECISION_MAX: usize = 10_000;
-
-/// The two clocks, read by the driver.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Now {
-    pub monotonic: MonotonicNs,
-    pub wall: TimestampMs,
-}
-
-/// What a decision looks at.
-#[derive(Clone, Copy, Debug)]
-pub struct View<'a> {
-    /// With everything that was appended, committed or not.
-    pub image: &'a MetadataImage,
-    pub sessions: &'a Sessions,
-    pub settings: &'a Settings,
-    pub now: Now,
-    /// The offset of the first record of this decision.
-    pub next_offset: Offset,
-}
-
-/// What to write, and what to answer when it is committed.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Decision<R> {
-    pub records: Vec<MetadataRecord>,
-    pub response: R,
-}
-
-/// A refusal, as a client is told of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    pub error: ErrorCode,
-    pub message: String,
-}
-
-impl Refusal {
-    pub(crate) fn new(error: ErrorCode, message: impl Into<String>) -> Self {
-        Refusal { error, message: message.into() }
-    }
-}
-
-impl<R> Decision<R> {
-    /// An answer that writes nothing.
-    pub(crate) fn answer(response: R) -> Self {
-        Decision { records: Vec::new(), response }
-    }
-}
