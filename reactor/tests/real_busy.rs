@@ -175,7 +175,7 @@ impl Drop for Worker {
     }
 }
 
-/// glommio's own timers and sockets stop for good under such a load (docs/adr/0030).
+/// The load under which glommio's own lost park was once reported (docs/adr/0030).
 #[test]
 fn busy_cores_do_not_fall_asleep() {
     let directory = tempfile::tempdir().unwrap();
