@@ -21,6 +21,9 @@ use super::views::Views;
 use crate::cores::{ClosedPartition, Core, CoreRequest, Deadline, ReplyTo};
 use crate::process::{Fatal, Stop};
 
+/// The first begins a controlled shutdown, the second hears that nothing is led any more.
+const LEAVING_HEARTBEATS_MAX: usize = 3;
+
 /// The controller of this node, on its core.
 pub struct ControllerCore {
     core: Rc<Core>,
@@ -39,7 +42,10 @@ pub struct ControllerCore {
     next_token: Cell<u64>,
     broker_epoch: Cell<Option<i64>>,
     tick: Cell<Option<Deadline>>,
+    /// No more requests are taken.
     stopping: Cell<bool>,
+    /// Every core has closed its logs.
+    cores_ended: Cell<bool>,
 }
 
 impl ControllerCore {
@@ -72,6 +78,7 @@ impl ControllerCore {
                 broker_epoch: Cell::new(None),
                 tick: Cell::new(None),
                 stopping: Cell::new(false),
+                cores_ended: Cell::new(false),
             });
             let executor = reactor::spawn(controller.clone().execute());
             match controller.join_cluster().await {
@@ -91,6 +98,7 @@ impl ControllerCore {
         }
         let closed = publisher.stop_all().await;
         if let Some((controller, executor, directories)) = running {
+            controller.leave_cluster().await;
             drop(executor);
             controller.close(directories, closed).await;
         }
@@ -98,9 +106,12 @@ impl ControllerCore {
 
     /// Puts a request to the machine; `reply` gets the answer when it is committed and shown.
     pub fn request(self: &Rc<Self>, request: Request, reply: ReplyTo<Response>) {
-        if self.stopping.get() {
-            return;
+        if !self.stopping.get() {
+            self.put(request, reply);
         }
+    }
+
+    fn put(self: &Rc<Self>, request: Request, reply: ReplyTo<Response>) {
         let token = RequestToken(self.next_token.get());
         self.next_token.set(token.0 + 1);
         self.asked.borrow_mut().insert(token, reply);
@@ -198,7 +209,7 @@ impl ControllerCore {
 
     async fn ask(self: &Rc<Self>, request: Request) -> Result<Response, StartError> {
         let (reply, answer) = oneshot();
-        self.request(request, ReplyTo::Here(reply));
+        self.put(request, ReplyTo::Here(reply));
         answer.await.map_err(|_| StartError::Stopped)
     }
 
@@ -260,6 +271,8 @@ impl ControllerCore {
                     self.fail(&error);
                 }
             }
+            // Nobody is left to show it to.
+            Action::Publish { .. } if self.cores_ended.get() => {}
             Action::Publish { image, delta } => {
                 let preparations = self.views.borrow_mut().prepare(&self.core, &image, &delta);
                 if let Some(preparation) = preparations.before {
@@ -312,6 +325,26 @@ impl ControllerCore {
         {
             self.changed.notified().await;
         }
+    }
+
+    /// Tells the controller that this broker goes, as Kafka's does, so that whoever starts on these
+    /// directories next need not wait for its session to end. The cores have ended.
+    async fn leave_cluster(self: &Rc<Self>) {
+        self.cores_ended.set(true);
+        let Some(broker_epoch) = self.broker_epoch.get() else { return };
+        if self.fatal.reason().is_some() {
+            return;
+        }
+        for _ in 0..LEAVING_HEARTBEATS_MAX {
+            let request =
+                BrokerHeartbeatRequest { want_shut_down: true, ..self.heartbeat(broker_epoch) };
+            match self.ask(Request::BrokerHeartbeat(request)).await {
+                Ok(Response::BrokerHeartbeat(beaten)) if beaten.should_shut_down => return,
+                Ok(_) => {}
+                Err(_) => return,
+            }
+        }
+        tracing::warn!("the controller did not let this broker go; it stays registered as alive");
     }
 
     /// The end of a clean stop: the metadata log, then the checkpoints, then the marker that says so.
