@@ -112,4 +112,38 @@ mod tests {
             );
         }
     }
+
+    /// `docs/kafka-apis.md`, as the table has it.
+    fn page() -> String {
+        let mut page = String::from(
+            "# Kafka APIs\n\nWhat this broker speaks, generated from its table of handlers: \
+             `UPDATE_EXPECT=1 cargo test -p broker`.\nAn API that is not here is not advertised; a \
+             request for it closes the connection, as in Apache Kafka.\n\n\
+             | key | API | versions | Apache Kafka 4.3 |\n|---|---|---|---|\n",
+        );
+        for Handler { api_key, versions, .. } in HANDLERS {
+            let known = api_key.versions().expect("an API that Kafka still has");
+            page.push_str(&format!(
+                "| {} | {} | {}-{} | {}-{} |\n",
+                i16::from(*api_key),
+                api_key.name(),
+                versions.start(),
+                versions.end(),
+                known.start(),
+                known.end(),
+            ));
+        }
+        page
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test reads and writes the page on disk")]
+    fn the_page_of_apis_is_as_the_table() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/kafka-apis.md");
+        if std::env::var_os("UPDATE_EXPECT").is_some() {
+            std::fs::write(&path, page()).expect("docs can be written");
+        }
+        let committed = std::fs::read_to_string(&path).unwrap_or_default();
+        assert_eq!(committed, page(), "run: UPDATE_EXPECT=1 cargo test -p broker");
+    }
 }
