@@ -1,7 +1,8 @@
 //! TCP: listen, connect, read into the caller's buffer, send many slices in one vectored write.
 
 use std::io;
-use std::net::SocketAddr;
+/// An address and a port; a plain value, so that nothing else of `std::net` is needed elsewhere.
+pub use std::net::SocketAddr;
 
 use bytes::{Bytes, BytesMut};
 

@@ -1,9 +1,9 @@
 //! The typed configuration of one node, made of properties and checked as a whole.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use protocol::model::BrokerId;
+use reactor::net::SocketAddr;
 
 use super::keys::{self, Effect, Key, Kind, Range};
 use super::listener::{Endpoint, Listener, ListenerError};

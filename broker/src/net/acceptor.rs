@@ -2,11 +2,10 @@
 //! `SO_REUSEPORT` would hash few connections badly and let a second broker take half of them.
 
 use std::cell::RefCell;
-use std::net::SocketAddr;
 use std::rc::Rc;
 
 use reactor::CoreIndex;
-use reactor::net::TcpListener;
+use reactor::net::{SocketAddr, TcpListener};
 
 use crate::cores::{Core, CoreRequest};
 
