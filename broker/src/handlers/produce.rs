@@ -31,6 +31,10 @@ const TOPIC_ID_VERSION: i16 = 13;
 /// What a compressed batch of a compacted topic may grow to while its keys are looked at.
 const DECOMPRESSED_SIZE_BYTES_MAX: usize = 256 * 1024 * 1024;
 
+/// Below this a client's timeout is not taken by its word: it was made for replicas, and Kafka answers
+/// a partition of one replica at once, where we wait for its flush.
+const FLUSH_WAIT_MIN: Duration = Duration::from_secs(1);
+
 /// One topic of the answer and how many of the results, in order, are its partitions'.
 struct AnswerTopic {
     name: protocol::wire::WireString,
@@ -51,12 +55,11 @@ pub async fn serve(
 ) -> Result<Answer, Refusal> {
     let core = &context.core;
     let acks = request.acks;
-    let timeout = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
+    let deadline = deadline(acks, request.timeout_ms);
     let (topics, mut results, parts) = plan(&context, &head, request);
     let mut asked = Vec::with_capacity(parts.core_count());
     for (owner, slots, parts) in parts.into_parts() {
-        let question =
-            ProduceParts { parts, until_durable: acks != 0, deadline: reactor::now() + timeout };
+        let question = ProduceParts { parts, until_durable: acks != 0, deadline };
         asked.push(Asked { slots, answer: core.ask(owner, question).await });
     }
     Ok(Answer::Later(Box::pin(async move {
@@ -72,6 +75,13 @@ pub async fn serve(
         }
         head.respond(&merge(topics, results))
     })))
+}
+
+/// When a request's waiting ends. The client's timeout bounds the waiting for replicas: acks=1 waits for
+/// none. Source: `ReplicaManager.delayedProduceRequestRequired`.
+fn deadline(acks: i16, timeout_ms: i32) -> Option<reactor::Instant> {
+    let timeout = Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0));
+    (acks == -1).then(|| reactor::now() + timeout.max(FLUSH_WAIT_MIN))
 }
 
 /// Checks every partition's records and sorts them by owner. What is refused has its result already.

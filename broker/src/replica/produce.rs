@@ -21,8 +21,8 @@ pub struct ProduceParts {
     pub parts: Vec<ProducePart>,
     /// False for `acks=0`: the answer then only says what was refused.
     pub until_durable: bool,
-    /// When what still waits is answered with REQUEST_TIMED_OUT.
-    pub deadline: reactor::Instant,
+    /// When what still waits is answered with REQUEST_TIMED_OUT; `None` for never.
+    pub deadline: Option<reactor::Instant>,
 }
 
 impl Ask for ProduceParts {
@@ -39,7 +39,9 @@ impl Ask for ProduceParts {
                 }
             }
         }
-        wait.expire_at(self.deadline);
+        if let Some(deadline) = self.deadline {
+            wait.expire_at(deadline);
+        }
     }
 
     fn into_request(self) -> CoreRequest {
