@@ -126,7 +126,7 @@ impl Core {
         self.parked.borrow_mut().remove(&key);
     }
 
-    /// Ends the waiting of a parked fetch, if it waits still.
+    /// Ends the waiting of a fetch, if it waits still, or reads and would wait.
     pub fn finish_fetch(&self, key: FetchKey) {
         let watch = self.parked.borrow_mut().remove(&key);
         if let Some(watch) = watch {

@@ -38,6 +38,7 @@ pub async fn run(core: Rc<Core>, mut inbox: Inbox<CoreRequest, CoreReply>, targe
             (CoreRequest::Controller(question), Some(reply)) => {
                 serve_remote(&core, question, reply);
             }
+            (CoreRequest::FinishFetch(key), Some(_)) => core.finish_fetch(key),
             (control, None) => take_note(&core, &targets, control),
             (_, Some(_)) => unreachable!("core {from} sent a control as a request"),
         }
@@ -52,7 +53,6 @@ fn take_note(core: &Rc<Core>, targets: &InboxTargets, control: CoreRequest) {
             let counts = targets.connection_counts.as_ref();
             counts.expect("releases go to the accepting core").release(of);
         }
-        CoreRequest::FinishFetch(key) => core.finish_fetch(key),
         CoreRequest::Prepare(preparation) => targets.preparer.enqueue(preparation),
         CoreRequest::Prepared { from, version } => publisher().prepared(from, version),
         CoreRequest::Show { version } => targets.preparer.show(version),
@@ -63,7 +63,8 @@ fn take_note(core: &Rc<Core>, targets: &InboxTargets, control: CoreRequest) {
         CoreRequest::Produce(_)
         | CoreRequest::Fetch(_)
         | CoreRequest::ListOffsets(_)
-        | CoreRequest::Controller(_) => unreachable!("a question needs a reply slot"),
+        | CoreRequest::Controller(_)
+        | CoreRequest::FinishFetch(_) => unreachable!("a question needs a reply slot"),
     }
 }
 

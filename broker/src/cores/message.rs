@@ -23,13 +23,14 @@ pub enum CoreRequest {
     Fetch(FetchParts),
     ListOffsets(ListOffsetsParts),
     Controller(ControllerQuestion),
+    /// A fetch that was asked for shall answer with what it has. Not through the control lane, where it
+    /// would overtake its fetch; nothing is replied.
+    FinishFetch(FetchKey),
 
     /// A new connection, for the core it goes to.
     Adopt(Accepted),
     /// A connection of the sender has ended.
     Released(CoreIndex),
-    /// A parked fetch shall answer with what it has.
-    FinishFetch(FetchKey),
     /// Open, create and delete what the view says of your partitions, then say `Prepared`.
     Prepare(Arc<Preparation>),
     Prepared {

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use protocol::api::ApiKey;
 use protocol::header;
 use protocol::wire::{ApiMessage, DecodeError, Decoder, EncodeError};
+use reactor::sync::Event;
 
 use super::{api_versions, table};
 use crate::cores::{Core, Unanswered};
@@ -16,6 +17,8 @@ use crate::cores::{Core, Unanswered};
 #[derive(Clone)]
 pub struct RequestContext {
     pub core: Rc<Core>,
+    /// Set when nothing more is read from the connection: what can wait no longer does.
+    pub ending: Event,
 }
 
 /// What of a request's header its answer needs.
@@ -80,7 +83,7 @@ impl RequestHead {
 }
 
 /// Hands the request in `frame` to its handler. On return it has taken effect, or stands in the
-/// queues of those it concerns in the order of the calls.
+/// queues of those it concerns in the order of the calls; but a fetch reads when its answer is awaited.
 ///
 /// Errors: the connection must be closed.
 pub async fn serve(context: &RequestContext, frame: Bytes) -> Result<Answer, Refusal> {

@@ -23,6 +23,10 @@ const WINDOW_REQUESTS_MAX: usize = 256;
 /// Answers that are ready together leave in one vectored write up to about this size.
 const SEND_SIZE_BYTES: usize = 256 * 1024;
 
+/// How long the last answers may take to leave, once nothing more is read. A peer that does not read
+/// would keep its connection, and at a stop the process, for as long as it likes.
+const LAST_ANSWERS_DEADLINE: Duration = Duration::from_secs(5);
+
 /// One request's place in the order of answers.
 struct Slot {
     answer: Answer,
@@ -36,18 +40,25 @@ pub async fn serve(core: Rc<Core>, stream: TcpStream) {
     let stream = Rc::new(stream);
     let window = Queue::new(WINDOW_REQUESTS_MAX);
     let activity = Activity::watch(&core, &stream);
+    let context = RequestContext { core: core.clone(), ending: Event::new() };
     let ended = Event::new();
     core.tasks.spawn({
         let (stream, window, ended) = (stream.clone(), window.clone(), ended.clone());
+        let ending = context.ending.clone();
         async move {
-            send_answers(&stream, &window).await;
+            let asked = send_answers(&stream, &window).await;
             // Without a writer nothing more need be read.
             stream.shutdown();
             window.close();
+            ending.set();
+            if let Some(slot) = asked {
+                // Nobody wants this answer any more, but parts of it may be parked with their owners.
+                let _ = slot.answer.ready().await;
+            }
             ended.set();
         }
     });
-    let reading = read_requests(&core, &stream, &window, &activity);
+    let reading = read_requests(&context, &stream, &window, &activity);
     let outcome = futures_lite::future::or(async { Some(reading.await) }, async {
         core.stop.wait().await;
         None
@@ -56,11 +67,21 @@ pub async fn serve(core: Rc<Core>, stream: TcpStream) {
     // What was read is still answered, unless the peer broke the protocol: then nothing it sent
     // behind may be mistaken for an answered request.
     window.close();
+    context.ending.set();
     if let Some(Err(error)) = outcome {
         tracing::debug!(%peer, %error, "connection closed");
     }
-    ended.wait().await;
     activity.stop(&core);
+    let late = core.deadlines.schedule(reactor::now() + LAST_ANSWERS_DEADLINE, {
+        let stream = Rc::downgrade(&stream);
+        move || {
+            if let Some(stream) = stream.upgrade() {
+                stream.shutdown();
+            }
+        }
+    });
+    ended.wait().await;
+    core.deadlines.cancel(late);
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -72,17 +93,17 @@ enum ConnectionError {
 }
 
 async fn read_requests(
-    core: &Rc<Core>,
+    context: &RequestContext,
     stream: &Rc<TcpStream>,
     window: &Queue<Slot>,
     activity: &Activity,
 ) -> Result<(), ConnectionError> {
+    let core = &context.core;
     let size_max = core.node.config.socket_request_size_bytes_max;
     let mut frames = FrameReader::new(stream.clone(), core.frames.clone(), size_max);
-    let context = RequestContext { core: core.clone() };
     while let Some(frame) = frames.next().await? {
         activity.touch();
-        let answer = handlers::serve(&context, frame.bytes).await?;
+        let answer = handlers::serve(context, frame.bytes).await?;
         if window.push(Slot { answer, share: frame.share }).await.is_err() {
             return Ok(());
         }
@@ -90,21 +111,21 @@ async fn read_requests(
     Ok(())
 }
 
-/// Sends answers in the order of their requests, those that are ready together in one write.
-async fn send_answers(stream: &TcpStream, window: &Queue<Slot>) {
+/// Sends answers in the order of their requests, those that are ready together in one write. Ends with
+/// the window, or when no more can be sent; then it returns what had begun and was not ready.
+async fn send_answers(stream: &TcpStream, window: &Queue<Slot>) -> Option<Slot> {
     let mut unready: Option<Slot> = None;
     loop {
         let slot = match unready.take() {
             Some(slot) => slot,
-            None => match window.pop().await {
-                Some(slot) => slot,
-                None => return,
-            },
+            None => window.pop().await?,
         };
-        let Ok(mut parts) = slot.answer.ready().await else { return };
+        let mut parts = slot.answer.ready().await.ok()?;
         drop(slot.share);
         let mut size_bytes: usize = parts.iter().map(Bytes::len).sum();
-        while size_bytes < SEND_SIZE_BYTES
+        let mut is_refused = false;
+        while !is_refused
+            && size_bytes < SEND_SIZE_BYTES
             && let Some(mut next) = window.try_pop()
         {
             match next.answer.try_ready().await {
@@ -112,7 +133,7 @@ async fn send_answers(stream: &TcpStream, window: &Queue<Slot>) {
                     size_bytes += more.iter().map(Bytes::len).sum::<usize>();
                     parts.extend(more);
                 }
-                Some(Err(_)) => return,
+                Some(Err(_)) => is_refused = true,
                 None => {
                     unready = Some(next);
                     break;
@@ -120,7 +141,10 @@ async fn send_answers(stream: &TcpStream, window: &Queue<Slot>) {
             }
         }
         if !parts.is_empty() && stream.write_all(&parts).await.is_err() {
-            return;
+            return unready;
+        }
+        if is_refused {
+            return None;
         }
     }
 }

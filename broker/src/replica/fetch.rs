@@ -105,6 +105,11 @@ impl Ask for FetchParts {
 }
 
 async fn read_or_watch(core: Rc<Core>, fetch: FetchParts, reply: ReplyTo<Vec<FetchResult>>) {
+    // Known before it reads: a word to end may come while it waits for a disk.
+    let watch = Rc::new(FetchWatch::default());
+    if fetch.wait.is_some() {
+        core.remember_fetch(fetch.key, watch.clone());
+    }
     loop {
         let before = high_watermarks(&core, &fetch.parts);
         let results = read(&core, &fetch).await;
@@ -112,13 +117,17 @@ async fn read_or_watch(core: Rc<Core>, fetch: FetchParts, reply: ReplyTo<Vec<Fet
         let parkable = fetch.wait.filter(|wait| {
             size_bytes < wait.threshold_bytes
                 && wait.deadline > reactor::now()
+                && !watch.is_hurried()
                 && !core.stop.is_set()
                 && !results.iter().any(FetchResult::is_urgent)
         });
-        let Some(wait) = parkable else { return reply.send(results) };
+        let Some(wait) = parkable else {
+            core.forget_fetch(fetch.key);
+            return reply.send(results);
+        };
         // Reading may have waited for a disk: what came meanwhile must not be slept through.
         if before == high_watermarks(&core, &fetch.parts) {
-            return park(&core, fetch, wait, size_bytes, reply);
+            return park(&core, fetch, wait, &watch, size_bytes, reply);
         }
     }
 }
@@ -135,6 +144,7 @@ fn park(
     core: &Rc<Core>,
     fetch: FetchParts,
     wait: FetchWait,
+    watch: &Rc<FetchWatch>,
     gathered_bytes: usize,
     reply: ReplyTo<Vec<FetchResult>>,
 ) {
@@ -160,13 +170,12 @@ fn park(
             core.run_now_or_spawn(Box::pin(reading));
         }
     };
-    let watch = Rc::new(FetchWatch::new(wait.threshold_bytes, gathered_bytes, Box::new(on_ready)));
+    watch.park(wait.threshold_bytes, gathered_bytes, Box::new(on_ready));
     for partition in watched {
         if let Some(owned) = core.partition(&partition) {
             owned.watch(watch.clone());
         }
     }
-    core.remember_fetch(key, watch);
 }
 
 /// Reads the parts in order, within the size limits; the first batch found is returned whatever its

@@ -306,7 +306,8 @@ impl Partition {
             wait.settle_as_is(part);
         }
         if exposed_bytes > 0 {
-            for watch in self.watches.borrow().clone() {
+            let watches = self.watches.borrow().clone();
+            for watch in watches {
                 watch.add(exposed_bytes);
             }
             self.watches.borrow_mut().retain(|watch| !watch.is_finished());

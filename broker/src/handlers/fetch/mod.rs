@@ -12,7 +12,6 @@ use protocol::messages::fetch::{FetchRequest, FetchResponse};
 
 use super::request::{Answer, Refusal, RequestContext, RequestHead};
 use plan::Plan;
-use rounds::Round;
 
 pub const VERSIONS: RangeInclusive<i16> = 4..=18;
 
@@ -24,17 +23,18 @@ pub async fn serve(
     head: RequestHead,
     request: FetchRequest,
 ) -> Result<Answer, Refusal> {
-    let core = context.core;
+    let RequestContext { core, ending } = context;
     // No answer of ours names a session, so one that a client names is not ours.
     if request.session_id != 0 || !FULL_FETCH_EPOCHS.contains(&request.session_epoch) {
         let error_code = ErrorCode::FetchSessionIdNotFound.into();
         let response = FetchResponse { error_code, ..Default::default() };
         return head.respond(&response).map(Answer::Ready);
     }
-    let plan = Plan::new(&core, &head, request);
-    let first = Round::ask(&core, &plan, None).await;
+    // Nothing is read before the answers in front of it are sent: a client that asks and asks, and never
+    // reads, holds one answer, not a window of them. Kafka serves one request of a connection at a time.
     Ok(Answer::Later(Box::pin(async move {
-        let results = rounds::finish(&core, &plan, first).await?;
+        let plan = Plan::new(&core, &head, request);
+        let results = rounds::run(&core, &plan, &ending).await?;
         head.respond(&merge::merge(plan, results))
     })))
 }

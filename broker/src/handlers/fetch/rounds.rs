@@ -11,6 +11,7 @@ use std::task::Poll;
 
 use protocol::error_code::ErrorCode;
 use reactor::CoreIndex;
+use reactor::sync::Event;
 
 use super::plan::Plan;
 use crate::cores::{Awaiting, Core, CoreRequest, Unanswered};
@@ -89,13 +90,15 @@ impl Round {
     }
 
     /// Ends the waiting of those that have not answered: they do so with what they have.
-    fn hurry(&self, core: &Core, plan: &Plan) {
+    async fn hurry(&self, core: &Core, plan: &Plan) {
         for asked in &self.asked {
             match asked.state {
                 State::Answered(_) => {}
                 State::Awaiting(_) if asked.core == core.index => core.finish_fetch(plan.key),
                 State::Awaiting(_) => {
-                    core.mesh.control(asked.core, CoreRequest::FinishFetch(plan.key));
+                    // Only its place behind the fetch matters: nothing is replied.
+                    let request = CoreRequest::FinishFetch(plan.key);
+                    drop(core.mesh.request(asked.core, request).await);
                 }
             }
         }
@@ -111,24 +114,39 @@ impl Asked {
     }
 }
 
-/// Awaits the answers to `round`, asking again where they are too few bytes; results by slot.
-pub async fn finish(
+/// Asks the owners, and asks again where their bytes are too few; results by slot. Once `ending` is set
+/// nobody waits for more.
+pub async fn run(
     core: &Rc<Core>,
     plan: &Plan,
-    mut round: Round,
+    ending: &Event,
 ) -> Result<Vec<FetchResult>, Unanswered> {
+    let mut round = Round::ask(core, plan, None).await;
     loop {
         let mut hurried = false;
         while !round.is_answered() {
-            round.next_answer().await?;
+            if hurried {
+                round.next_answer().await?;
+                continue;
+            }
+            let answered = async { Some(round.next_answer().await) };
+            let ended = async {
+                ending.wait().await;
+                None
+            };
+            let is_ending = match futures_lite::future::or(answered, ended).await {
+                Some(answered) => answered.map(|()| false)?,
+                None => true,
+            };
             let is_enough = round.size_bytes() >= plan.size_bytes_min || round.is_urgent();
-            if is_enough && !hurried && !round.is_answered() {
-                round.hurry(core, plan);
+            if is_ending || (is_enough && !round.is_answered()) {
+                round.hurry(core, plan).await;
                 hurried = true;
             }
         }
         let is_over = round.size_bytes() >= plan.size_bytes_min
             || round.is_urgent()
+            || ending.is_set()
             || core.stop.is_set()
             || plan.deadline.is_none_or(|deadline| deadline <= reactor::now());
         if is_over {
