@@ -1,40 +1,8 @@
-//! Fetch (KIP-74, KIP-227, KIP-320, KIP-516): reads whole batches below the high watermark, or waits for
-//! them. Sessions are not kept: every answer says session 0, which KIP-227 allows.
+//! Fetch, in the order of its steps: what it asks of whom, the rounds of asking, and one answer.
 
 mod merge;
 mod plan;
 mod rounds;
+mod serve;
 
-use std::ops::RangeInclusive;
-
-use protocol::error_code::ErrorCode;
-use protocol::messages::fetch::{FetchRequest, FetchResponse};
-
-use super::request::{Answer, Refusal, RequestContext, RequestHead};
-use plan::Plan;
-
-pub const VERSIONS: RangeInclusive<i16> = 4..=18;
-
-/// The epochs of a request that has no session, or would open one. Source: KIP-227.
-const FULL_FETCH_EPOCHS: [i32; 2] = [-1, 0];
-
-pub async fn serve(
-    context: RequestContext,
-    head: RequestHead,
-    request: FetchRequest,
-) -> Result<Answer, Refusal> {
-    let RequestContext { core, ending } = context;
-    // No answer of ours names a session, so one that a client names is not ours.
-    if request.session_id != 0 || !FULL_FETCH_EPOCHS.contains(&request.session_epoch) {
-        let error_code = ErrorCode::FetchSessionIdNotFound.into();
-        let response = FetchResponse { error_code, ..Default::default() };
-        return head.respond(&response).map(Answer::Ready);
-    }
-    // Nothing is read before the answers in front of it are sent: a client that asks and asks, and never
-    // reads, holds one answer, not a window of them. Kafka serves one request of a connection at a time.
-    Ok(Answer::Later(Box::pin(async move {
-        let plan = Plan::new(&core, &head, request);
-        let results = rounds::run(&core, &plan, &ending).await?;
-        head.respond(&merge::merge(plan, results))
-    })))
-}
+pub use serve::{VERSIONS, serve};
