@@ -30,7 +30,6 @@ pub struct BrokerConfig {
     pub socket_request_size_bytes_max: usize,
     pub socket_listen_backlog: usize,
     pub connections_idle_ms_max: u64,
-    pub frames_memory_bytes: usize,
     pub fetch_size_bytes_max: usize,
     pub auto_create_topics: bool,
     pub delete_topics: bool,
@@ -104,7 +103,6 @@ impl BrokerConfig {
             socket_request_size_bytes_max: reader.size("socket.request.max.bytes")?,
             socket_listen_backlog: reader.size("socket.listen.backlog.size")?,
             connections_idle_ms_max: reader.size("connections.max.idle.ms")? as u64,
-            frames_memory_bytes: reader.size("millrace.memory.frames.bytes")?,
             fetch_size_bytes_max: reader.size("fetch.max.bytes")?,
             auto_create_topics: reader.boolean("auto.create.topics.enable"),
             delete_topics: reader.boolean("delete.topic.enable"),
@@ -113,7 +111,6 @@ impl BrokerConfig {
             metadata_segment_size_bytes: reader.size("metadata.log.segment.bytes")? as u64,
             properties: properties.clone(),
         };
-        check_frames_memory(&config)?;
         Ok(Loaded { config, warnings })
     }
 
@@ -356,21 +353,6 @@ fn security_protocol(reader: &Reader, listener_name: &str) -> String {
         .filter_map(|entry| entry.split_once(':'))
         .find(|(name, _)| name.eq_ignore_ascii_case(listener_name))
         .map_or_else(|| "undefined".to_owned(), |(_, protocol)| protocol.to_ascii_uppercase())
-}
-
-/// A request that can never get its memory would wait for ever: refused at the start instead.
-fn check_frames_memory(config: &BrokerConfig) -> Result<(), ConfigError> {
-    if config.frames_memory_bytes >= config.socket_request_size_bytes_max {
-        return Ok(());
-    }
-    Err(ConfigError::Invalid {
-        key: "millrace.memory.frames.bytes".to_owned(),
-        value: config.frames_memory_bytes.to_string(),
-        expected: format!(
-            "at least socket.request.max.bytes, which is {}",
-            config.socket_request_size_bytes_max
-        ),
-    })
 }
 
 #[cfg(test)]

@@ -20,6 +20,10 @@ use crate::config::BrokerConfig;
 use crate::controller_core::ControllerCore;
 use crate::replica::{FetchKey, FetchWatch, Partition, PartitionKey};
 
+/// Memory of a node for requests that are being read or served: two of the largest that Kafka's default
+/// `socket.request.max.bytes` allows, and room for small ones beside them.
+const FRAMES_SIZE_BYTES: usize = 256 << 20;
+
 /// What is the same on all cores of a node for as long as it runs.
 #[derive(Debug)]
 pub struct Node {
@@ -62,9 +66,9 @@ pub struct ProducerIdBlock {
 impl Core {
     pub fn new(index: CoreIndex, node: Arc<Node>, mesh: Mesh<CoreRequest, CoreReply>) -> Rc<Self> {
         let core_count = mesh.core_count();
-        // Each core gets its part; a single frame may always take all that the key allows it.
-        let frames_bytes = (node.config.frames_memory_bytes / core_count)
-            .max(node.config.socket_request_size_bytes_max);
+        // Each core gets its part; a single frame may always be as large as the configuration allows.
+        let frames_bytes =
+            (FRAMES_SIZE_BYTES / core_count).max(node.config.socket_request_size_bytes_max);
         Rc::new(Core {
             index,
             node,
