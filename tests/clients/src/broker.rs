@@ -310,6 +310,15 @@ impl Broker {
         tail(&self.log)
     }
 
+    /// An ERROR line means that a person must look, and no client here gives a reason for one.
+    fn check_log(&mut self) -> Result<()> {
+        self.log();
+        let error =
+            self.log.lines().find(|line| line.contains("ERROR") || line.contains("panicked"));
+        ensure!(error.is_none(), "it said: {}", error.unwrap_or_default());
+        Ok(())
+    }
+
     fn keep(&mut self, line: &str) {
         self.log.push_str(line);
         self.log.push('\n');
@@ -327,7 +336,7 @@ impl Broker {
             if let Some(status) = self.child.try_wait()? {
                 let clean = self.kind.stopped_cleanly(status);
                 ensure!(clean, "stopped with {status}: {}", self.log());
-                return Ok(());
+                return self.check_log();
             }
             ensure!(Instant::now() < until, "did not stop in {STOP_DEADLINE:?}: {}", self.log());
             thread::park_timeout(LISTEN_RETRY);
