@@ -1,6 +1,8 @@
 //! Memory for direct I/O: aligned buffers, and chunks that one writer fills while others read.
 
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+mod spare;
+
+use std::alloc::{Layout, alloc_zeroed, handle_alloc_error};
 use std::fmt;
 use std::ops::{Deref, DerefMut, Range};
 use std::ptr::NonNull;
@@ -164,6 +166,11 @@ impl Block {
             // The allocator takes no empty layout; an aligned dangling address does for no bytes.
             return Block { start: layout.dangling_ptr(), size };
         }
+        if let Some(start) = spare::take(layout) {
+            // SAFETY: a spare block of this layout has `size` bytes, and no owner but us.
+            unsafe { start.write_bytes(0, size) };
+            return Block { start, size };
+        }
         // SAFETY: the layout is not empty.
         let start = unsafe { alloc_zeroed(layout) };
         let start = NonNull::new(start).unwrap_or_else(|| handle_alloc_error(layout));
@@ -179,7 +186,7 @@ impl Drop for Block {
     fn drop(&mut self) {
         if self.size > 0 {
             // SAFETY: `zeroed` allocated it with this very layout, and the last owner is going.
-            unsafe { dealloc(self.start.as_ptr(), Self::layout(self.size)) }
+            unsafe { spare::give(self.start, Self::layout(self.size)) }
         }
     }
 }
@@ -202,6 +209,18 @@ mod tests {
             buffer.fill(0xA5);
             assert!(buffer.iter().all(|&byte| byte == 0xA5), "size {size}");
         }
+    }
+
+    #[test]
+    fn a_buffer_that_was_used_before_is_zeroed_again() {
+        let size = 64 << 10;
+        let mut first = AlignedBuffer::zeroed(size);
+        first.fill(0xA5);
+        let address = first.as_ptr();
+        drop(first);
+        let second = AlignedBuffer::zeroed(size);
+        assert_eq!(second.as_ptr(), address, "it is the same memory");
+        assert!(second.iter().all(|&byte| byte == 0));
     }
 
     #[test]
