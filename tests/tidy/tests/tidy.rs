@@ -28,6 +28,7 @@ rules!(
     nothing_is_left_undone,
     nothing_names_the_machine,
     generated_files_say_so,
+    marks_have_their_test,
     decisions_are_numbered_once,
     files_stay_readable,
 );

@@ -3,6 +3,7 @@
 mod adr;
 mod crate_graph;
 mod generated;
+mod marks;
 mod names;
 mod seam;
 mod sizes;
@@ -11,6 +12,7 @@ mod words;
 pub use adr::decisions_are_numbered_once;
 pub use crate_graph::crates_depend_one_way;
 pub use generated::generated_files_say_so;
+pub use marks::marks_have_their_test;
 pub use names::{files_are_named_after_the_domain, module_roots_only_list};
 pub use seam::{the_world_is_reached_through_reactor, unsafe_stays_in_reactor};
 pub use sizes::{files_stay_readable, large_files};
@@ -31,6 +33,7 @@ pub const ALL: &[(&str, Rule)] = &[
     ("nothing is left undone", nothing_is_left_undone),
     ("nothing names the machine", nothing_names_the_machine),
     ("generated files say so", generated_files_say_so),
+    ("marks have their test", marks_have_their_test),
     ("decisions are numbered once", decisions_are_numbered_once),
     ("files stay readable", files_stay_readable),
 ];

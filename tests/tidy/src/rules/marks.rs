@@ -1,0 +1,74 @@
+//! S33: a mark on a rare branch and the one test that shows it reached belong together.
+
+use crate::{Finding, SourceFile, Tree};
+use std::collections::BTreeMap;
+
+const MARK: &str = "mark!(";
+
+/// Every `mark!(name)` in code that ships is named, as `"name"`, by exactly one line of the tests; and
+/// each name marks one branch only.
+pub fn marks_have_their_test(tree: &Tree) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let mut marked: BTreeMap<String, &str> = BTreeMap::new();
+    for file in tree.rust().filter(|file| file.is_shipped_rust()) {
+        for (index, line) in file.shipped_code().lines().enumerate() {
+            for name in marks_in(line) {
+                let checks = checks_of(tree, &name);
+                if checks != 1 {
+                    let message = format!("mark {name} is checked by {checks} tests, not by one");
+                    found.push(Finding::new(&file.path, index + 1, message));
+                }
+                if let Some(first) = marked.insert(name.clone(), &file.path) {
+                    let message = format!("mark {name} is in {first} too");
+                    found.push(Finding::new(&file.path, index + 1, message));
+                }
+            }
+        }
+    }
+    found
+}
+
+fn marks_in(line: &str) -> Vec<String> {
+    let name = |(at, _): (usize, &str)| {
+        let rest = &line[at + MARK.len()..];
+        rest.find(')').map(|end| rest[..end].trim().to_owned())
+    };
+    let is_name = |name: &String| name.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+    line.match_indices(MARK).filter_map(name).filter(is_name).collect()
+}
+
+/// Lines of test code that name the mark.
+fn checks_of(tree: &Tree, name: &str) -> usize {
+    let quoted = format!("\"{name}\"");
+    tree.rust().map(|file| test_lines(file).filter(|line| line.contains(&quoted)).count()).sum()
+}
+
+/// All lines of a test file; of one that ships, those after its shipped part.
+fn test_lines(file: &SourceFile) -> impl Iterator<Item = &str> {
+    let shipped = if file.is_shipped_rust() { file.shipped_code().lines().count() } else { 0 };
+    file.text.lines().skip(shipped)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::PathBuf;
+
+    #[test]
+    fn a_mark_needs_one_test() {
+        let shipped = SourceFile::new("storage/src/a.rs", "fn f() {\n    mark!(torn_tail);\n}\n");
+        let test = |name, text| SourceFile::new(name, text);
+        let once = test("storage/tests/a.rs", "assert_eq!(marks[\"torn_tail\"], 1);\n");
+        let twice = test("storage/tests/b.rs", "assert_eq!(marks[\"torn_tail\"], 1);\n");
+        for (files, count) in [
+            (vec![shipped.clone()], 1),
+            (vec![shipped.clone(), once.clone()], 0),
+            (vec![shipped.clone(), once.clone(), twice], 1),
+            (vec![once], 0),
+        ] {
+            let tree = Tree { root: PathBuf::new(), files };
+            let found = marks_have_their_test(&tree);
+            assert_eq!(found.len(), count, "{found:?}");
+        }
+    }
+}
