@@ -7,13 +7,13 @@ use protocol::messages::describe_cluster::{
     DescribeClusterBroker, DescribeClusterRequest, DescribeClusterResponse,
 };
 
+use super::operations;
 use super::request::{Refusal, RequestContext, RequestHead};
 
 pub const VERSIONS: RangeInclusive<i16> = 0..=2;
 
 /// `endpoint_type` of brokers; 2 is that of controllers, which only they answer.
 const BROKERS: i8 = 1;
-const OPERATIONS_UNKNOWN: i32 = i32::MIN;
 
 pub async fn serve(
     context: &RequestContext,
@@ -30,7 +30,7 @@ pub async fn serve(
             error_code: error.into(),
             error_message: Some("this listener describes brokers: endpoint type 1".into()),
             endpoint_type: BROKERS,
-            cluster_authorized_operations: OPERATIONS_UNKNOWN,
+            cluster_authorized_operations: operations::UNKNOWN,
             ..Default::default()
         });
     }
@@ -57,7 +57,10 @@ pub async fn serve(
         cluster_id: (*view.cluster_id).into(),
         controller_id: core.node.config.node_id.0,
         brokers,
-        cluster_authorized_operations: OPERATIONS_UNKNOWN,
+        cluster_authorized_operations: operations::asked(
+            request.include_cluster_authorized_operations,
+            operations::CLUSTER,
+        ),
         ..Default::default()
     })
 }

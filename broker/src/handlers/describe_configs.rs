@@ -36,7 +36,8 @@ pub async fn serve(
         .map(|resource| {
             let described = describe(core, &view, resource);
             let (error, message, mut configs) = match described {
-                Ok(configs) => (ErrorCode::None, None, configs),
+                // Kafka's text of "no error" is empty, not null.
+                Ok(configs) => (ErrorCode::None, Some("".into()), configs),
                 Err((error, message)) => (error, Some(message.into()), Vec::new()),
             };
             if !request.include_synonyms {
@@ -59,7 +60,8 @@ type Described = Result<Vec<DescribeConfigsResourceResult>, (ErrorCode, String)>
 fn describe(core: &Core, view: &ClusterView, resource: &DescribeConfigsResource) -> Described {
     let name = resource.resource_name.as_str();
     let wanted = |config: &str| {
-        resource.configuration_keys.as_ref().is_none_or(|keys| keys.iter().any(|key| key == config))
+        let keys = resource.configuration_keys.as_ref().filter(|keys| !keys.is_empty());
+        keys.is_none_or(|keys| keys.iter().any(|key| key == config))
     };
     match resource.resource_type {
         TOPIC => {
@@ -126,8 +128,9 @@ fn topic_entry(
             synonym(key, value, ConfigSource::StaticBroker);
         }
     }
-    let default = keys::find(broker_name).and_then(|key| key.default).unwrap_or(config.default);
-    synonym(broker_name, default, ConfigSource::Default);
+    if let Some(default) = keys::find(broker_name).and_then(|key| key.default) {
+        synonym(broker_name, default, ConfigSource::Default);
+    }
     DescribeConfigsResourceResult {
         name: config.name.into(),
         value: Some(effective.value),

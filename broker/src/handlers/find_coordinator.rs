@@ -15,6 +15,9 @@ pub const VERSIONS: RangeInclusive<i16> = 0..=6;
 /// The first version that asks for many keys.
 const BATCH_VERSION: i16 = 4;
 
+/// Groups, transactions and share groups. Source: `FindCoordinatorRequest.CoordinatorType`.
+const KEY_TYPE_MAX: i8 = 2;
+
 const MESSAGE: &str = "this broker has no group or transaction coordinator yet";
 
 pub async fn serve(
@@ -22,7 +25,11 @@ pub async fn serve(
     head: &RequestHead,
     request: FindCoordinatorRequest,
 ) -> Result<FindCoordinatorResponse, Refusal> {
-    let error_code = ErrorCode::CoordinatorNotAvailable.into();
+    let error = match request.key_type {
+        0..=KEY_TYPE_MAX => ErrorCode::CoordinatorNotAvailable,
+        _ => ErrorCode::InvalidRequest,
+    };
+    let error_code = error.into();
     if head.version < BATCH_VERSION {
         return Ok(FindCoordinatorResponse {
             error_code,

@@ -19,6 +19,12 @@ pub async fn serve(
     _head: &RequestHead,
     request: InitProducerIdRequest,
 ) -> Result<InitProducerIdResponse, Refusal> {
+    // Source: `KafkaApis.handleInitProducerIdRequest`, `TransactionCoordinator.handleInitProducerId`.
+    let names_nobody = request.transactional_id.as_ref().is_some_and(|id| id.is_empty());
+    let names_half = (request.producer_id == -1) != (request.producer_epoch == -1);
+    if names_nobody || names_half {
+        return Ok(refused(ErrorCode::InvalidRequest));
+    }
     if request.transactional_id.is_some() {
         return Ok(refused(ErrorCode::CoordinatorNotAvailable));
     }

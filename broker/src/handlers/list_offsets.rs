@@ -38,11 +38,10 @@ pub async fn serve(
             let slot = results.len();
             results.push(ListOffsetsResult::refused(ErrorCode::UnknownServerError));
             let index = partition.partition_index;
-            let routed = route::by_name(&view, core.node.config.node_id, &topic.name, index)
-                .and_then(|route| {
-                    let spec = spec(partition.timestamp, head.version)?;
-                    Ok((route, spec))
-                });
+            let routed = spec(partition.timestamp, head.version).and_then(|spec| {
+                let node_id = core.node.config.node_id;
+                Ok((route::by_name(&view, node_id, &topic.name, index)?, spec))
+            });
             match routed {
                 Ok((route, spec)) => {
                     let part = ListOffsetsPart {

@@ -1,5 +1,6 @@
 //! Metadata (KIP-4, KIP-516, KIP-1102): brokers and topics, which it makes where it may.
 
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
 use controller::decide::check_topic_name;
@@ -13,6 +14,7 @@ use protocol::messages::metadata::{
 use protocol::model::BrokerId;
 
 use super::create_topics;
+use super::operations;
 use super::request::{Refusal, RequestContext, RequestHead};
 use crate::cores::ClusterView;
 
@@ -22,8 +24,6 @@ pub const VERSIONS: RangeInclusive<i16> = 0..=13;
 const EMPTY_IS_NONE_VERSION: i16 = 1;
 /// The first version whose requests may name topics by id.
 const TOPIC_ID_VERSION: i16 = 12;
-/// "Not asked for" in a set of authorised operations.
-const OPERATIONS_UNKNOWN: i32 = i32::MIN;
 
 /// Kafka's own topics. Source: `Topic.INTERNAL_TOPICS`.
 const INTERNAL_TOPICS: [&str; 3] =
@@ -35,18 +35,25 @@ pub async fn serve(
     request: MetadataRequest,
 ) -> Result<MetadataResponse, Refusal> {
     let core = &context.core;
+    let with_operations = request.include_topic_authorized_operations;
     let asked = request
         .topics
         .filter(|topics| !(topics.is_empty() && head.version < EMPTY_IS_NONE_VERSION));
     let topics = match asked {
-        None => core.view().image.topics().iter().map(|topic| describe(topic)).collect(),
-        Some(asked) => {
+        None => {
+            let view = core.view();
+            view.image.topics().iter().map(|topic| describe(topic, with_operations)).collect()
+        }
+        Some(mut asked) => {
+            // A topic that is named twice is answered, and made, once.
+            let mut seen = BTreeSet::new();
+            asked.retain(|topic| seen.insert((topic.name.clone(), topic.topic_id)));
             let mut topics = Vec::with_capacity(asked.len());
             let created =
                 create_missing(context, &asked, request.allow_auto_topic_creation).await?;
             let view = core.view();
             for topic in asked {
-                topics.push(answer(&view, head.version, topic, &created));
+                topics.push(answer(&view, head.version, topic, &created, with_operations));
             }
             topics
         }
@@ -66,7 +73,10 @@ pub async fn serve(
         cluster_id: Some((*view.cluster_id).into()),
         controller_id: core.node.config.node_id.0,
         topics,
-        cluster_authorized_operations: OPERATIONS_UNKNOWN,
+        cluster_authorized_operations: operations::asked(
+            request.include_cluster_authorized_operations,
+            operations::CLUSTER,
+        ),
         ..Default::default()
     })
 }
@@ -118,6 +128,7 @@ fn answer(
     version: i16,
     asked: MetadataRequestTopic,
     created: &Created,
+    with_operations: bool,
 ) -> MetadataResponseTopic {
     let by_id = version >= TOPIC_ID_VERSION && !asked.topic_id.is_zero();
     let found = match &asked.name {
@@ -126,7 +137,7 @@ fn answer(
         None => None,
     };
     if let Some(topic) = found {
-        return describe(topic);
+        return describe(topic, with_operations);
     }
     let refused = asked.name.as_ref().and_then(|name| {
         created
@@ -147,12 +158,12 @@ fn answer(
         // Null names are for version 12 and later alone.
         name: asked.name.or_else(|| (version < TOPIC_ID_VERSION).then(Default::default)),
         topic_id: asked.topic_id,
-        topic_authorized_operations: OPERATIONS_UNKNOWN,
+        topic_authorized_operations: operations::UNKNOWN,
         ..Default::default()
     }
 }
 
-fn describe(topic: &Topic) -> MetadataResponseTopic {
+fn describe(topic: &Topic, with_operations: bool) -> MetadataResponseTopic {
     let nodes = |brokers: &[BrokerId]| brokers.iter().map(|broker| broker.0).collect();
     MetadataResponseTopic {
         error_code: ErrorCode::None.into(),
@@ -175,7 +186,7 @@ fn describe(topic: &Topic) -> MetadataResponseTopic {
                 offline_replicas: Vec::new(),
             })
             .collect(),
-        topic_authorized_operations: OPERATIONS_UNKNOWN,
+        topic_authorized_operations: operations::asked(with_operations, operations::TOPIC),
     }
 }
 

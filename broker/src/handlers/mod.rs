@@ -10,6 +10,7 @@ mod find_coordinator;
 mod init_producer_id;
 mod list_offsets;
 mod metadata;
+mod operations;
 mod produce;
 mod request;
 mod route;

@@ -221,7 +221,10 @@ fn refused(error: ErrorCode, message: Option<String>) -> ProduceResult {
 /// What a client is told of an invalid batch. Source: `LogValidator`, `UnifiedLog.append`.
 fn refusal(invalid: &InvalidBatch) -> ProduceResult {
     let code = match invalid {
-        InvalidBatch::Batch(BatchError::Magic { .. }) => ErrorCode::UnsupportedForMessageFormat,
+        // Since version 3 only magic 2 may come; what never was one is no batch.
+        InvalidBatch::Batch(
+            BatchError::Magic { magic: 0 | 1 } | BatchError::OffsetRange { .. },
+        ) => ErrorCode::InvalidRecord,
         InvalidBatch::Batch(_) => ErrorCode::CorruptMessage,
         InvalidBatch::Timestamp { .. } => ErrorCode::InvalidTimestamp,
         InvalidBatch::Records(records) => match records.first().map(|record| record.fault) {

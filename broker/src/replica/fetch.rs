@@ -57,6 +57,8 @@ pub struct FetchResult {
     /// Whole batches, in order.
     pub slices: Vec<Bytes>,
     pub size_bytes: usize,
+    /// There is more below the high watermark than was read.
+    pub has_more: bool,
     /// Where the reader's log and ours part: it must truncate. Source: KIP-595.
     pub diverging: Option<(LeaderEpoch, Offset)>,
 }
@@ -70,13 +72,15 @@ impl FetchResult {
             log_start_offset: None,
             slices: Vec::new(),
             size_bytes: 0,
+            has_more: false,
             diverging: None,
         }
     }
 
-    /// Whether the answer may not wait for more.
-    fn is_urgent(&self) -> bool {
-        self.error != ErrorCode::None || self.diverging.is_some()
+    /// Whether the answer may not wait for more: it tells of an error, or a read has stopped at a limit
+    /// of its own and the next fetch goes on from there.
+    pub fn is_urgent(&self) -> bool {
+        self.error != ErrorCode::None || self.diverging.is_some() || self.has_more
     }
 }
 
@@ -209,26 +213,28 @@ async fn read_part(
         return FetchResult::refused(error);
     }
     let high_watermark = owned.high_watermark();
-    let result = |error, slices, size_bytes, diverging| FetchResult {
-        error,
+    let nothing = || FetchResult {
         high_watermark: Some(high_watermark),
         last_stable_offset: Some(owned.last_stable_offset().min(high_watermark)),
         log_start_offset: Some(owned.log().log_start_offset()),
-        slices,
-        size_bytes,
-        diverging,
+        ..FetchResult::refused(ErrorCode::None)
     };
     if let Some(diverging) = divergence(owned, part) {
-        return result(ErrorCode::None, Vec::new(), 0, Some(diverging));
+        return FetchResult { diverging: Some(diverging), ..nothing() };
     }
     // A consumer sees nothing above the high watermark; an offset beyond it is out of its range.
     if part.from > high_watermark && part.from <= owned.log().log_end_offset() {
-        return result(ErrorCode::None, Vec::new(), 0, None);
+        return nothing();
     }
     match owned.read(part.from, size_bytes_max, min_one_batch, high_watermark).await {
-        Ok(read) => result(ErrorCode::None, read.slices, read.size_bytes, None),
+        Ok(read) => FetchResult {
+            has_more: read.next_offset < high_watermark,
+            slices: read.slices,
+            size_bytes: read.size_bytes,
+            ..nothing()
+        },
         Err(ReadError::OffsetOutOfRange { .. }) => {
-            result(ErrorCode::OffsetOutOfRange, Vec::new(), 0, None)
+            FetchResult::refused(ErrorCode::OffsetOutOfRange)
         }
         Err(ReadError::Storage(error)) => {
             tracing::error!(

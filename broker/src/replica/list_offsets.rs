@@ -19,7 +19,7 @@ pub enum OffsetSpec {
     MaxTimestamp,
     /// -5: nothing is tiered.
     LatestTiered,
-    /// -6: nothing is tiered, so all is yet to be uploaded.
+    /// -6: nothing is tiered, and nothing waits for that.
     EarliestPendingUpload,
     /// The first record whose timestamp is at least this.
     At(TimestampMs),
@@ -119,11 +119,16 @@ async fn find(owned: &Partition, part: &ListOffsetsPart) -> ListOffsetsResult {
         OffsetSpec::Latest => {
             return ListOffsetsResult::at(end, Some(owned.leader_epoch()));
         }
-        OffsetSpec::Earliest | OffsetSpec::EarliestPendingUpload => {
+        OffsetSpec::Earliest => {
             let start = log.log_start_offset();
-            return ListOffsetsResult::at(start, log.leader_epoch_at(start));
+            // Where the log is empty the next record comes there, with this epoch.
+            let epoch = match log.leader_epoch_at(start) {
+                None if start == log.log_end_offset() => Some(owned.leader_epoch()),
+                epoch => epoch,
+            };
+            return ListOffsetsResult::at(start, epoch);
         }
-        OffsetSpec::LatestTiered => {
+        OffsetSpec::LatestTiered | OffsetSpec::EarliestPendingUpload => {
             return ListOffsetsResult {
                 error: ErrorCode::None,
                 ..ListOffsetsResult::refused(ErrorCode::None)

@@ -62,9 +62,7 @@ impl Round {
 
     fn is_urgent(&self) -> bool {
         self.asked.iter().any(|asked| match &asked.state {
-            State::Answered(results) => results
-                .iter()
-                .any(|result| result.error != ErrorCode::None || result.diverging.is_some()),
+            State::Answered(results) => results.iter().any(FetchResult::is_urgent),
             State::Awaiting(_) => false,
         })
     }

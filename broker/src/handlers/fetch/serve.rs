@@ -12,7 +12,8 @@ use super::{merge, rounds};
 
 pub const VERSIONS: RangeInclusive<i16> = 4..=18;
 
-/// The epochs of a request that has no session, or would open one. Source: KIP-227.
+/// The epochs of a request that ends a session or has none, or would open one, instead of the one that
+/// it may name. Source: `FetchMetadata.isFull`.
 const FULL_FETCH_EPOCHS: [i32; 2] = [-1, 0];
 
 pub async fn serve(
@@ -21,8 +22,8 @@ pub async fn serve(
     request: FetchRequest,
 ) -> Result<Answer, Refusal> {
     let RequestContext { core, ending } = context;
-    // No answer of ours names a session, so one that a client names is not ours.
-    if request.session_id != 0 || !FULL_FETCH_EPOCHS.contains(&request.session_epoch) {
+    // No answer of ours names a session, so one that a client would go on with is not ours.
+    if !FULL_FETCH_EPOCHS.contains(&request.session_epoch) {
         let error_code = ErrorCode::FetchSessionIdNotFound.into();
         let response = FetchResponse { error_code, ..Default::default() };
         return head.respond(&response).map(Answer::Ready);
