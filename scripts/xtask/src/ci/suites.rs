@@ -11,6 +11,7 @@ type Suite = fn() -> Result<Outcome>;
 const SUITES: &[(&str, Suite)] = &[
     ("fmt", fmt),
     ("tidy", tidy),
+    ("go", go),
     ("clippy", clippy),
     ("unit", unit),
     ("simulator", simulator),
@@ -63,6 +64,24 @@ fn xtask(arguments: &[&str]) -> Result<Command> {
 
 fn fmt() -> Result<Outcome> {
     count::single(&mut cargo(&["fmt", "--all", "--check"]))
+}
+
+/// What fmt and clippy are to Rust, for the Go clients.
+fn go() -> Result<Outcome> {
+    let folder = setup::root().join("tests/clients/franz-go");
+    let Ok(unformatted) = Command::new("gofmt").arg("-l").arg(".").current_dir(&folder).output()
+    else {
+        return Ok(Outcome::skipped("Go is not installed"));
+    };
+    let unformatted = String::from_utf8_lossy(&unformatted.stdout);
+    if !unformatted.is_empty() {
+        println!("gofmt would change:\n{unformatted}");
+    }
+    let mut outcome = Outcome::single(unformatted.is_empty());
+    let vet = count::single(Command::new("go").args(["vet", "./..."]).current_dir(&folder))?;
+    outcome.passed += vet.passed;
+    outcome.failed += vet.failed;
+    Ok(outcome)
 }
 
 fn tidy() -> Result<Outcome> {
