@@ -5,6 +5,7 @@ pub mod cli;
 pub mod config;
 mod controller_core;
 mod cores;
+pub mod format;
 mod handlers;
 mod net;
 pub mod process;

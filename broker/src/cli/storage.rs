@@ -5,16 +5,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
 use clap::Subcommand;
-use controller::decide::bootstrap_feature_records;
 use controller::metadata::{METADATA_VERSION_MAX, metadata_version_name};
-use controller::raft::{KraftVersion, VoterSet};
-use controller::{Snapshot, SnapshotId};
-use protocol::model::{LeaderEpoch, Offset, TimestampMs, Uuid};
+use protocol::model::{TimestampMs, Uuid};
 use storage::MetaProperties;
 
 use super::load::Source;
 use crate::config::BrokerConfig;
-use crate::controller_core::{METADATA_DIRECTORY, own_voter};
+use crate::format::{self, Formatting, META_PROPERTIES};
 
 /// Prepare and inspect log directories.
 #[derive(Subcommand)]
@@ -59,9 +56,6 @@ pub struct Info {
     #[command(flatten)]
     source: Source,
 }
-
-const META_PROPERTIES: &str = "meta.properties";
-const BOOTSTRAP_CHECKPOINT: &str = "bootstrap.checkpoint";
 
 impl Storage {
     pub fn run(&self) -> Result<()> {
@@ -114,36 +108,23 @@ impl Format {
         Ok(())
     }
 
-    /// Writes a directory's files; `meta.properties` last, since it says that the others are there.
+    /// Writes a directory's files, each durable before the next.
     #[expect(clippy::disallowed_methods, reason = "the command line is no core")]
     fn format(&self, config: &BrokerConfig, directory: &Path, cluster_id: &str) -> Result<()> {
-        std::fs::create_dir_all(directory)
-            .with_context(|| format!("cannot make {}", directory.display()))?;
-        let directory_id = random_uuid()?;
-        let now = TimestampMs(wall_clock_ms()?);
-        let snapshot = |voters, records| {
-            Snapshot { last_contained_log_timestamp: TimestampMs(0), voters, records }
-                .encode(LeaderEpoch(0), now)
-        };
-        write_durably(
-            &directory.join(BOOTSTRAP_CHECKPOINT),
-            &snapshot(None, bootstrap_feature_records()),
-        )?;
-        if self.standalone && directory == config.metadata_log_dir {
-            let log = directory.join(METADATA_DIRECTORY);
-            std::fs::create_dir_all(&log)
-                .with_context(|| format!("cannot make {}", log.display()))?;
-            let voter = own_voter(config, Some(directory_id));
-            let voters = (KraftVersion::Dynamic, VoterSet::new([voter])?);
-            let id = SnapshotId { end_offset: Offset::ZERO, leader_epoch: LeaderEpoch(0) };
-            write_durably(&log.join(id.file_name()), &snapshot(Some(voters), Vec::new()))?;
-        }
-        let meta = MetaProperties {
+        let formatting = Formatting {
             cluster_id: cluster_id.to_owned(),
-            node_id: config.node_id,
-            directory_id: Some(directory_id),
+            directory_id: random_uuid()?,
+            standalone: self.standalone,
+            now: TimestampMs(wall_clock_ms()?),
         };
-        write_durably(&directory.join(META_PROPERTIES), meta.encode().as_bytes())
+        for (path, contents) in format::files(config, directory, &formatting)? {
+            if let Some(parent) = path.parent() {
+                std::fs::create_dir_all(parent)
+                    .with_context(|| format!("cannot make {}", parent.display()))?;
+            }
+            write_durably(&path, &contents)?;
+        }
+        Ok(())
     }
 }
 
