@@ -1,13 +1,15 @@
 //! `%020d.snapshot`: the producers as of an offset, in Kafka's version 1.
 //!
-//! Version, CRC-32C of what follows it, count, then 46 bytes per producer, all big-endian. Only the
-//! last batch of each producer is in it.
+//! Version, CRC-32C of what follows it, count, then entries of 46 bytes, all big-endian. Apache Kafka
+//! writes one entry per producer, of its last batch. We write one for each batch that is retained, oldest
+//! first: a client with five in flight may retry any of them after a restart. Apache Kafka takes the last
+//! entry of a producer for the producer, which is the one that it would have written.
 
 use std::collections::BTreeMap;
 
 use protocol::model::{Offset, ProducerEpoch, ProducerId, Sequence, TimestampMs};
 
-use super::producers::{Producer, Producers, RetainedBatch};
+use super::producers::{BATCHES_RETAINED, Producer, Producers, RetainedBatch};
 
 const VERSION: i16 = 1;
 const HEADER_SIZE_BYTES: usize = 2 + 4;
@@ -15,14 +17,22 @@ const ENTRY_SIZE_BYTES: usize = 8 + 2 + 4 + 8 + 4 + 8 + 4 + 8;
 
 impl Producers {
     pub(crate) fn encode_snapshot(&self) -> Vec<u8> {
-        let count = self.iter().len();
+        let entries_of = |(_, producer): (_, &Producer)| producer.batches.len().max(1);
+        let count: usize = self.iter().map(entries_of).sum();
         let mut bytes = Vec::with_capacity(HEADER_SIZE_BYTES + 4 + count * ENTRY_SIZE_BYTES);
         bytes.extend_from_slice(&VERSION.to_be_bytes());
         bytes.extend_from_slice(&[0; 4]);
         // A partition's producers are bounded by memory long before they reach `i32::MAX`.
         bytes.extend_from_slice(&(count as i32).to_be_bytes());
         for (producer_id, producer) in self.iter() {
-            encode_entry(*producer_id, producer, &mut bytes);
+            let (last, older) = match producer.batches.split_last() {
+                Some((last, older)) => (Some(last), older),
+                None => (None, &[][..]),
+            };
+            for batch in older {
+                encode_entry(*producer_id, producer, Some(batch), batch.timestamp, &mut bytes);
+            }
+            encode_entry(*producer_id, producer, last, producer.last_timestamp, &mut bytes);
         }
         let crc = crc32c::crc32c(&bytes[HEADER_SIZE_BYTES..]);
         bytes[2..HEADER_SIZE_BYTES].copy_from_slice(&crc.to_be_bytes());
@@ -44,20 +54,47 @@ impl Producers {
         if !rest.is_empty() || usize::try_from(i32::from_be_bytes(*count)) != Ok(entries.len()) {
             return Err("its size is not what its count says");
         }
-        let producers: Option<BTreeMap<_, _>> = entries.iter().map(decode_entry).collect();
-        producers.map(Producers::from_map).ok_or("an entry has no producer id")
+        let mut producers = BTreeMap::new();
+        for entry in entries {
+            let (producer_id, producer) =
+                decode_entry(entry).ok_or("an entry has no producer id")?;
+            add_entry(&mut producers, producer_id, producer);
+        }
+        Ok(Producers::from_map(producers))
     }
 }
 
-fn encode_entry(producer_id: ProducerId, producer: &Producer, bytes: &mut Vec<u8>) {
-    let last = producer.batches.last();
-    let last_sequence = Sequence::to_wire(last.and_then(|batch| batch.last_sequence));
+/// A later entry of a producer is the producer; of those before it only the batches count.
+fn add_entry(
+    producers: &mut BTreeMap<ProducerId, Producer>,
+    producer_id: ProducerId,
+    mut producer: Producer,
+) {
+    if let Some(older) = producers.remove(&producer_id)
+        && older.producer_epoch == producer.producer_epoch
+    {
+        producer.batches.splice(0..0, older.batches);
+        let excess = producer.batches.len().saturating_sub(BATCHES_RETAINED);
+        producer.batches.drain(..excess);
+    }
+    producers.insert(producer_id, producer);
+}
+
+/// One entry of `producer`, of the given one of its batches.
+fn encode_entry(
+    producer_id: ProducerId,
+    producer: &Producer,
+    batch: Option<&RetainedBatch>,
+    timestamp: TimestampMs,
+    bytes: &mut Vec<u8>,
+) {
+    let last_sequence = Sequence::to_wire(batch.and_then(|batch| batch.last_sequence));
     bytes.extend_from_slice(&producer_id.0.to_be_bytes());
     bytes.extend_from_slice(&ProducerEpoch::to_wire(producer.producer_epoch).to_be_bytes());
     bytes.extend_from_slice(&last_sequence.to_be_bytes());
-    bytes.extend_from_slice(&Offset::to_wire(last.map(|batch| batch.last_offset)).to_be_bytes());
-    bytes.extend_from_slice(&last.map_or(0, |batch| batch.offset_delta).to_be_bytes());
-    bytes.extend_from_slice(&producer.last_timestamp.0.to_be_bytes());
+    bytes.extend_from_slice(&Offset::to_wire(batch.map(|batch| batch.last_offset)).to_be_bytes());
+    bytes.extend_from_slice(&batch.map_or(0, |batch| batch.offset_delta).to_be_bytes());
+    bytes.extend_from_slice(&timestamp.0.to_be_bytes());
     bytes.extend_from_slice(&producer.coordinator_epoch.to_be_bytes());
     bytes.extend_from_slice(&Offset::to_wire(producer.current_txn_first_offset).to_be_bytes());
 }
@@ -124,6 +161,38 @@ mod tests {
         assert_eq!(Producers::decode_snapshot(&bytes), Ok(sample()));
         let none = Producers::default();
         assert_eq!(Producers::decode_snapshot(&none.encode_snapshot()), Ok(none));
+    }
+
+    /// `count` batches of one producer, of three records each.
+    fn of_one_producer(count: i32) -> Producers {
+        let mut producers = Producers::default();
+        for batch in 0..count {
+            producers.replay(&ProducerBatch {
+                producer_id: ProducerId(7),
+                producer_epoch: ProducerEpoch(0),
+                base_offset: Offset(i64::from(batch) * 3),
+                last_offset: Offset(i64::from(batch) * 3 + 2),
+                max_timestamp: TimestampMs(1_000 + i64::from(batch)),
+                content: ProducerContent::Data {
+                    sequences: Some((Sequence(batch * 3), Sequence(batch * 3 + 2))),
+                    transactional: false,
+                },
+            });
+        }
+        producers
+    }
+
+    #[test]
+    fn every_retained_batch_is_in_it_and_the_last_comes_last() {
+        for (batch_count, want_entries) in [(1, 1), (3, 3), (5, 5), (9, 5)] {
+            let producers = of_one_producer(batch_count);
+            let bytes = producers.encode_snapshot();
+            assert_eq!(bytes.len(), 10 + want_entries * 46, "{batch_count} batches");
+            assert_eq!(Producers::decode_snapshot(&bytes), Ok(producers));
+            let last_offset = &bytes[bytes.len() - 46 + 14..][..8];
+            let want = i64::from(batch_count) * 3 - 1;
+            assert_eq!(last_offset, want.to_be_bytes(), "{batch_count} batches");
+        }
     }
 
     #[test]
