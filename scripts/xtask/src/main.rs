@@ -3,6 +3,7 @@
 mod ci;
 mod codegen;
 mod loom;
+mod sim;
 mod tidy;
 
 use std::process::ExitCode;
@@ -13,6 +14,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   setup [NAME...] fetch what the client suites need into the target folder
   codegen         print Kafka's message schemas as Rust (--check, --jars DIR)
   loom            check the mesh's hand-shake under every schedule
+  sim             run the broker in simulated worlds (--seed S, --seeds N)
   tidy            check the tree's structure and list its large files";
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -26,6 +28,7 @@ fn main() -> anyhow::Result<ExitCode> {
         "setup" => ci::setup(rest),
         "codegen" => codegen::run(rest),
         "loom" => loom::run().map(|()| ExitCode::SUCCESS),
+        "sim" => sim::run(rest),
         "tidy" => tidy::run(),
         unknown => {
             eprintln!("cargo xtask: no command `{unknown}`\n{USAGE}");

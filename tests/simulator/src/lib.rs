@@ -1,1 +1,17 @@
-//! Placeholder of the crate's contract.
+//! Whole brokers on the reactor's twin, under faults, from one seed.
+//!
+//! A run ([`run::run`]) draws a world from its seed, starts the shipped broker in it, lets producers and
+//! consumers of this crate's own work while it is crashed, cut off, paused and slowed down (safety), then
+//! heals everything and demands that all is accepted, read and still there after one more crash
+//! (liveness). What clients see is checked against DESIGN.md section 13 as they see it.
+
+pub mod broker_node;
+pub mod client;
+pub mod command;
+pub mod consumer;
+pub mod faults;
+pub mod history;
+pub mod producer;
+pub mod run;
+pub mod verdict;
+pub mod workload;

@@ -1,0 +1,180 @@
+//! What is done to the broker while clients work, each drawn from the seed.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use reactor::sim::{Crash, Knobs, NodeId, Random, Simulation};
+
+use crate::broker_node::BrokerNode;
+use crate::verdict::Failure;
+use crate::workload::Workload;
+
+/// A broker that was told to stop has stopped after this, also when clients hold its requests.
+const STOP_LIMIT: Duration = Duration::from_secs(300);
+
+/// One kind of harm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fault {
+    /// The process is killed and started again.
+    Kill,
+    /// The host loses power and comes back.
+    PowerLoss,
+    /// It goes down again while it starts.
+    CrashWhileStarting,
+    /// The process is told to stop, and started again.
+    CleanRestart,
+    /// A client's host and the broker's do not reach each other for a while.
+    Partition,
+    /// What one side sends does not arrive for a while.
+    OneWayPartition,
+    /// Connections of a client's host are reset.
+    ConnectionsBroken,
+    /// The process does not run for a while.
+    Pause,
+    /// Every operation of the disk takes long for a while.
+    SlowDisk,
+    WallClockJump,
+}
+
+const FAULTS: [Fault; 10] = [
+    Fault::Kill,
+    Fault::PowerLoss,
+    Fault::CrashWhileStarting,
+    Fault::CleanRestart,
+    Fault::Partition,
+    Fault::OneWayPartition,
+    Fault::ConnectionsBroken,
+    Fault::Pause,
+    Fault::SlowDisk,
+    Fault::WallClockJump,
+];
+
+impl Fault {
+    pub fn name(self) -> &'static str {
+        match self {
+            Fault::Kill => "kill",
+            Fault::PowerLoss => "power_loss",
+            Fault::CrashWhileStarting => "crash_while_starting",
+            Fault::CleanRestart => "clean_restart",
+            Fault::Partition => "partition",
+            Fault::OneWayPartition => "one_way_partition",
+            Fault::ConnectionsBroken => "connections_broken",
+            Fault::Pause => "pause",
+            Fault::SlowDisk => "slow_disk",
+            Fault::WallClockJump => "wall_clock_jump",
+        }
+    }
+}
+
+/// Draws faults and does them, one after the other.
+pub struct Nemesis<'a> {
+    pub simulation: &'a Simulation,
+    pub broker: &'a BrokerNode,
+    pub client_nodes: &'a [NodeId],
+    pub workload: &'a Workload,
+    pub random: Random,
+    /// How the world is between faults.
+    pub knobs: Knobs,
+    pub done: BTreeMap<&'static str, u64>,
+    /// Times that the broker was started again.
+    pub restarts: u64,
+}
+
+impl Nemesis<'_> {
+    /// Does one fault, and mends it where it does not mend itself.
+    pub fn strike(&mut self) -> Result<(), Failure> {
+        let fault = FAULTS[self.random.index(FAULTS.len())];
+        *self.done.entry(fault.name()).or_default() += 1;
+        match fault {
+            Fault::Kill => self.crash_and_start(Crash::Kill),
+            Fault::PowerLoss => self.crash_and_start(Crash::PowerLoss),
+            Fault::CrashWhileStarting => {
+                let crash = self.any_crash();
+                self.crash_and_start(crash);
+                // Long enough to open logs and to write, too short to be done with it every time.
+                self.pass(Duration::from_millis(300));
+                let crash = self.any_crash();
+                self.crash_and_start(crash);
+            }
+            Fault::CleanRestart => self.restart_cleanly()?,
+            Fault::Partition => {
+                let client = self.any_client();
+                self.simulation.partition(client, self.broker.node);
+                self.pass(Duration::from_secs(20));
+                self.simulation.heal_link(client, self.broker.node);
+            }
+            Fault::OneWayPartition => {
+                let client = self.any_client();
+                if self.random.chance(0.5) {
+                    self.simulation.partition_one_way(client, self.broker.node);
+                } else {
+                    self.simulation.partition_one_way(self.broker.node, client);
+                }
+                self.pass(Duration::from_secs(20));
+                self.simulation.heal_link(client, self.broker.node);
+            }
+            Fault::ConnectionsBroken => {
+                let client = self.any_client();
+                self.simulation.break_connections(client, self.broker.node);
+            }
+            Fault::Pause => {
+                self.simulation.pause(self.broker.node);
+                self.pass(Duration::from_secs(10));
+                self.simulation.resume(self.broker.node);
+            }
+            Fault::SlowDisk => {
+                let slow = Knobs { disk_slow: 1.0, ..self.knobs.clone() };
+                self.simulation.set_knobs(slow);
+                self.pass(Duration::from_secs(5));
+                self.simulation.set_knobs(self.knobs.clone());
+            }
+            Fault::WallClockJump => {
+                let milliseconds = self.random.below(7_200_000) as i64 - 3_600_000;
+                self.simulation.jump_wall_clock(self.broker.node, milliseconds);
+            }
+        }
+        Ok(())
+    }
+
+    /// The broker goes down by `crash`, and comes up some time later.
+    pub fn crash_and_start(&mut self, crash: Crash) {
+        self.broker.crash(self.simulation, crash);
+        self.pass(Duration::from_secs(2));
+        self.broker.start(self.simulation);
+        self.restarts += 1;
+    }
+
+    /// Errors: it does not stop, or says that something is wrong.
+    pub fn restart_cleanly(&mut self) -> Result<(), Failure> {
+        self.broker.stop();
+        let (simulation, node) = (self.simulation, self.broker.node);
+        let has_stopped = simulation
+            .run_until(|| self.workload.has_failed() || !simulation.is_running(node), STOP_LIMIT);
+        if let Some(failure) = self.workload.failure() {
+            return Err(failure);
+        }
+        if let Some(reason) = self.broker.reason() {
+            return Err(Failure::crash(format!("the broker ended: {reason}")));
+        }
+        if !has_stopped {
+            return Err(Failure::liveness(format!("a clean stop takes more than {STOP_LIMIT:?}")));
+        }
+        self.broker.start(simulation);
+        self.restarts += 1;
+        Ok(())
+    }
+
+    /// Lets up to `longest` pass, or less when a client finds something.
+    pub fn pass(&mut self, longest: Duration) {
+        let span = self.random.span(&(Duration::ZERO..longest));
+        self.simulation.run_until(|| self.workload.has_failed(), span);
+    }
+
+    fn any_crash(&mut self) -> Crash {
+        if self.random.chance(0.5) { Crash::Kill } else { Crash::PowerLoss }
+    }
+
+    fn any_client(&mut self) -> NodeId {
+        self.client_nodes[self.random.index(self.client_nodes.len())]
+    }
+}

@@ -1,0 +1,93 @@
+//! Runs of the shipped broker in simulated worlds. `cargo xtask sim` runs many more of them, faster.
+
+use std::time::Duration;
+
+use protocol::record_batch::Compression;
+use reactor::sim::Knobs;
+use simulator::command::reproduce;
+use simulator::consumer::ConsumerPlan;
+use simulator::producer::ProducerPlan;
+use simulator::run::{Outcome, Scenario, run};
+
+/// Seeds that every build runs, in shares, so that tests run beside each other.
+const SEED_COUNT: u64 = 40;
+const SHARE_COUNT: u64 = 4;
+
+fn run_or_panic(scenario: &Scenario) -> Outcome {
+    match run(scenario) {
+        Ok(outcome) => outcome,
+        Err(failure) => {
+            panic!("SEED={:#x} {scenario}\n{failure}\n{}", scenario.seed, reproduce(scenario.seed))
+        }
+    }
+}
+
+fn run_share(share: u64) {
+    for seed in (1..=SEED_COUNT).filter(|seed| seed % SHARE_COUNT == share) {
+        run_or_panic(&Scenario::of_seed(seed));
+    }
+}
+
+#[test]
+fn seeds_of_the_first_share() {
+    run_share(0);
+}
+
+#[test]
+fn seeds_of_the_second_share() {
+    run_share(1);
+}
+
+#[test]
+fn seeds_of_the_third_share() {
+    run_share(2);
+}
+
+#[test]
+fn seeds_of_the_fourth_share() {
+    run_share(3);
+}
+
+#[test]
+fn one_seed_is_one_run() {
+    for seed in [6, 7] {
+        let scenario = Scenario::of_seed(seed);
+        assert_eq!(run_or_panic(&scenario), run_or_panic(&scenario), "seed {seed}");
+    }
+}
+
+/// Without any fault: what a producer sends is acknowledged and read, on every number of cores.
+#[test]
+fn what_is_produced_is_consumed_on_one_two_and_four_cores() {
+    for core_count in [1, 2, 4] {
+        let scenario = Scenario {
+            seed: 1,
+            core_count,
+            fault_count: 0,
+            knobs: Knobs::default(),
+            segment_size_bytes: 1 << 20,
+            request_timeout: Duration::from_secs(30),
+            producers: vec![ProducerPlan {
+                index: 0,
+                idempotent: true,
+                in_flight_max: 5,
+                batch_count_max: 100,
+                batch_record_count_max: 10,
+                value_size_bytes_max: 1_000,
+                pause_max: Duration::ZERO,
+                by_topic_id: true,
+                compression: Compression::None,
+            }],
+            consumers: vec![ConsumerPlan {
+                by_topic_id: true,
+                wait_max: Duration::from_millis(500),
+                fetch_size_bytes_max: 1 << 20,
+                partition_size_bytes_max: 1 << 20,
+            }],
+            drain_after: Duration::from_secs(30),
+        };
+        let outcome = run_or_panic(&scenario);
+        assert!(outcome.acknowledged_records >= 100, "{outcome:?}");
+        assert_eq!(outcome.exposed_records, outcome.acknowledged_records, "{outcome:?}");
+    }
+}
