@@ -10,7 +10,7 @@ use std::sync::Arc;
 use protocol::model::{Offset, ProducerId};
 use reactor::CoreIndex;
 use reactor::mesh::Mesh;
-use reactor::sync::{Budget, Event};
+use reactor::sync::Event;
 use reactor::task::Group;
 
 use super::deadlines::Deadlines;
@@ -18,6 +18,7 @@ use super::message::{CoreReply, CoreRequest};
 use super::view::ClusterView;
 use crate::config::BrokerConfig;
 use crate::controller_core::ControllerCore;
+use crate::net::FrameMemory;
 use crate::replica::{FetchKey, FetchWatch, Partition, PartitionKey};
 
 /// Memory of a node for requests that are being read or served: two of the largest that Kafka's default
@@ -41,7 +42,7 @@ pub struct Core {
     pub mesh: Mesh<CoreRequest, CoreReply>,
     pub deadlines: Rc<Deadlines>,
     /// Memory for requests that are being read or served.
-    pub frames: Budget,
+    pub frames: FrameMemory,
     pub connections: Group,
     /// Work that answers others: it goes on while connections end.
     pub tasks: Group,
@@ -74,7 +75,7 @@ impl Core {
             node,
             mesh,
             deadlines: Rc::default(),
-            frames: Budget::new(frames_bytes),
+            frames: FrameMemory::new(frames_bytes),
             connections: Group::new(),
             tasks: Group::new(),
             stop: Event::new(),

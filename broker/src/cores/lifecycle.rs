@@ -13,10 +13,12 @@ use super::core::{Core, Node};
 use super::inbox::{self, InboxTargets};
 use super::message::{ClosedPartition, CoreReply, CoreRequest};
 use super::prepare::Preparer;
+use super::together::together;
 use crate::config::BrokerConfig;
 use crate::controller_core::{ControllerCore, Publisher};
 use crate::net::{Acceptor, ConnectionCounts};
 use crate::process::{Fatal, Stop};
+use crate::replica::Partition;
 
 /// Requests that one core may have waiting at another before its connections stop reading. A request
 /// holds its frame's memory, which has its own bound; this one keeps a slow core's backlog short.
@@ -131,30 +133,29 @@ async fn end(core: &Rc<Core>) -> Option<Vec<ClosedPartition>> {
     core.finish_all_fetches();
     core.connections.ended().await;
     core.tasks.ended().await;
-    let mut closed = Some(Vec::new());
-    for (_, partition) in core.partitions() {
-        let log = partition.log();
-        match log.close().await {
-            Ok(()) => closed.iter_mut().for_each(|closed| {
-                closed.push(ClosedPartition {
-                    directory: partition.directory,
-                    log: LogOffsets {
-                        name: TopicPartition {
-                            topic: partition.topic.to_string(),
-                            partition: partition.index,
-                        },
-                        recovery_point: log.recovery_point(),
-                        log_start_offset: log.log_start_offset(),
-                        high_watermark: partition.high_watermark(),
-                    },
-                });
-            }),
-            Err(error) => {
-                let (topic, partition) = (&partition.topic, partition.index);
-                tracing::error!(%topic, %partition, %error, "cannot close the log cleanly");
-                closed = None;
-            }
-        }
+    let partitions = core.partitions();
+    for (_, partition) in &partitions {
+        // Another core may still ask, until the word to stop has reached it too.
+        partition.withdraw();
     }
-    closed
+    together(partitions, |(_, partition)| close(partition)).await.into_iter().collect()
+}
+
+async fn close(partition: Rc<Partition>) -> Option<ClosedPartition> {
+    let log = partition.log();
+    if let Err(error) = log.close().await {
+        let (topic, partition) = (&partition.topic, partition.index);
+        tracing::error!(%topic, %partition, %error, "cannot close the log cleanly");
+        return None;
+    }
+    let name = TopicPartition { topic: partition.topic.to_string(), partition: partition.index };
+    Some(ClosedPartition {
+        directory: partition.directory,
+        log: LogOffsets {
+            name,
+            recovery_point: log.recovery_point(),
+            log_start_offset: log.log_start_offset(),
+            high_watermark: partition.high_watermark(),
+        },
+    })
 }

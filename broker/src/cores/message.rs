@@ -64,6 +64,7 @@ pub struct Preparation {
     pub removed: Vec<PartitionKey>,
 }
 
+#[derive(Clone, Debug)]
 pub struct ChangedPartition {
     pub key: PartitionKey,
     pub name: TopicPartition,

@@ -8,6 +8,7 @@ mod lifecycle;
 mod message;
 mod placement;
 mod prepare;
+mod together;
 mod view;
 
 pub use ask::{Ask, Awaiting, ReplyTo, Unanswered};

@@ -12,6 +12,7 @@ use storage::{PartitionLog, StorageError};
 
 use super::core::Core;
 use super::message::{ChangedPartition, CoreRequest, Preparation};
+use super::together::together;
 use super::view::ClusterView;
 use crate::replica::Partition;
 
@@ -46,7 +47,7 @@ impl Preparer {
             let arrived = self.arrived.notified();
             let next = self.waiting.borrow_mut().pop_front();
             match next {
-                Some(preparation) => self.prepare(&preparation).await,
+                Some(preparation) => self.clone().prepare(preparation).await,
                 None => futures_lite::future::or(arrived, stop.wait()).await,
             }
         }
@@ -62,32 +63,33 @@ impl Preparer {
         self.core.mesh.control(self.core.node.controller_core, shown);
     }
 
-    async fn prepare(&self, preparation: &Preparation) {
+    async fn prepare(self: Rc<Self>, preparation: Arc<Preparation>) {
         let core = &self.core;
-        for key in &preparation.removed {
-            if let Some(partition) = core.disown(key) {
-                partition.retire(ErrorCode::UnknownTopicOrPartition);
-                if let Err(error) = partition.log().delete().await {
-                    let topic = &partition.topic;
-                    tracing::error!(%topic, partition = %key.1, %error, "cannot delete the log");
-                }
-            }
-        }
-        for changed in &preparation.changed {
-            if preparation.view.core_of(&changed.key) != Some(core.index) {
-                continue;
-            }
-            if let Err(error) = self.bring_up(preparation, changed).await {
-                // It stays without an owner: clients are told that nobody leads it here.
-                let name = &changed.name;
-                tracing::error!(topic = %name.topic, partition = %name.partition, %error, "offline");
-            }
-        }
+        let removed: Vec<_> =
+            preparation.removed.iter().filter_map(|key| core.disown(key)).collect();
+        together(removed, let_go).await;
+        let own = |changed: &&ChangedPartition| {
+            preparation.view.core_of(&changed.key) == Some(core.index)
+        };
+        let changed: Vec<_> = preparation.changed.iter().filter(own).cloned().collect();
+        together(changed, |changed| {
+            let (preparer, preparation) = (self.clone(), preparation.clone());
+            async move { preparer.bring_up_or_say(&preparation, &changed).await }
+        })
+        .await;
         let view = Arc::new(preparation.view.clone());
         let version = view.version();
         *self.prepared.borrow_mut() = Some(view);
         let prepared = CoreRequest::Prepared { from: core.index, version };
         core.mesh.control(core.node.controller_core, prepared);
+    }
+
+    async fn bring_up_or_say(&self, preparation: &Preparation, changed: &ChangedPartition) {
+        if let Err(error) = self.bring_up(preparation, changed).await {
+            // It stays without an owner: clients are told that nobody leads it here.
+            let name = &changed.name;
+            tracing::error!(topic = %name.topic, partition = %name.partition, %error, "offline");
+        }
     }
 
     /// Opens or makes the partition's log, or tells the partition what changed.
@@ -130,6 +132,15 @@ impl Preparer {
         );
         core.own(changed.key, partition);
         Ok(())
+    }
+}
+
+/// Ends a partition whose topic is gone, and deletes its log.
+async fn let_go(partition: Rc<Partition>) {
+    partition.retire(ErrorCode::UnknownTopicOrPartition);
+    if let Err(error) = partition.log().delete().await {
+        let (topic, partition) = (&partition.topic, partition.index);
+        tracing::error!(%topic, %partition, %error, "cannot delete the log");
     }
 }
 

@@ -100,7 +100,7 @@ async fn read_requests(
 ) -> Result<(), ConnectionError> {
     let core = &context.core;
     let size_max = core.node.config.socket_request_size_bytes_max;
-    let mut frames = FrameReader::new(stream.clone(), core.frames.clone(), size_max);
+    let mut frames = FrameReader::new(stream.clone(), core.clone(), size_max);
     while let Some(frame) = frames.next().await? {
         activity.touch();
         let answer = handlers::serve(context, frame.bytes).await?;

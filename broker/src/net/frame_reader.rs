@@ -7,7 +7,9 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use protocol::frame::{FrameDecoder, FrameError, Pending};
 use reactor::net::TcpStream;
-use reactor::sync::{Budget, Share};
+use reactor::sync::Share;
+
+use crate::cores::Core;
 
 /// A body that has begun must be whole after this time: a slow sender may not hold memory for ever.
 const BODY_DEADLINE: Duration = Duration::from_secs(30);
@@ -41,14 +43,14 @@ pub enum ReadError {
 
 pub struct FrameReader {
     stream: Rc<TcpStream>,
-    memory: Budget,
+    core: Rc<Core>,
     frames: FrameDecoder,
 }
 
 impl FrameReader {
-    /// Reads from `stream` frames of at most `size_max` bytes, their memory taken from `memory`.
-    pub fn new(stream: Rc<TcpStream>, memory: Budget, size_max: usize) -> Self {
-        FrameReader { stream, memory, frames: FrameDecoder::new(size_max) }
+    /// Reads from `stream` frames of at most `size_max` bytes, their memory taken from that of `core`.
+    pub fn new(stream: Rc<TcpStream>, core: Rc<Core>, size_max: usize) -> Self {
+        FrameReader { stream, core, frames: FrameDecoder::new(size_max) }
     }
 
     /// The next frame; `None` when the peer has closed between frames.
@@ -85,7 +87,7 @@ impl FrameReader {
     }
 
     async fn read_body(&mut self, size: usize) -> Result<Frame, ReadError> {
-        let share = self.memory.take(size.max(1)).await;
+        let share = self.core.frames.take(size).await;
         loop {
             if let Some(bytes) = self.frames.next_frame()? {
                 return Ok(Frame { bytes, share });

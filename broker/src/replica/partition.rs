@@ -39,7 +39,8 @@ pub struct Partition {
     leader_epoch: Cell<LeaderEpoch>,
     settings: RefCell<Arc<TopicSettings>>,
     high_watermark: Cell<Offset>,
-    offline: Cell<bool>,
+    /// Why it takes and gives nothing more, as clients are told.
+    withdrawn: Cell<Option<ErrorCode>>,
     /// Sizes of what was appended above the high watermark: `(next_offset, bytes)`.
     unexposed: RefCell<VecDeque<(Offset, usize)>>,
     acks: RefCell<BTreeMap<Offset, Vec<AckWaiter>>>,
@@ -83,7 +84,7 @@ impl Partition {
             log: log.clone(),
             leader_epoch: Cell::new(leader_epoch),
             settings: RefCell::new(settings),
-            offline: Cell::new(false),
+            withdrawn: Cell::new(None),
             unexposed: RefCell::default(),
             acks: RefCell::default(),
             watches: RefCell::default(),
@@ -141,8 +142,8 @@ impl Partition {
 
     /// Fences by the leader epoch that a client says it knows. Source: KIP-320.
     pub fn check(&self, current_leader_epoch: Option<LeaderEpoch>) -> Result<(), ErrorCode> {
-        if self.offline.get() {
-            return Err(ErrorCode::KafkaStorageError);
+        if let Some(error) = self.withdrawn.get() {
+            return Err(error);
         }
         match current_leader_epoch {
             Some(epoch) if epoch < self.leader_epoch.get() => Err(ErrorCode::FencedLeaderEpoch),
@@ -161,8 +162,8 @@ impl Partition {
         wait: &Rc<ProduceWait>,
         part: usize,
     ) {
-        if self.offline.get() {
-            wait.settle(part, ProduceResult::refused(ErrorCode::KafkaStorageError, None));
+        if let Some(error) = self.withdrawn.get() {
+            wait.settle(part, ProduceResult::refused(error, None));
             return;
         }
         let is_ready = self.backlog.borrow().is_empty() && {
@@ -267,8 +268,13 @@ impl Partition {
 
     /// No more appends or reads; whoever waits gets `error`.
     pub fn retire(&self, error: ErrorCode) {
-        self.offline.set(true);
+        self.withdrawn.set(Some(error));
         self.fail_waiters(error);
+    }
+
+    /// No more appends or reads, since the broker stops; who waits for a flush still hears of it.
+    pub fn withdraw(&self) {
+        self.withdrawn.set(Some(ErrorCode::NotLeaderOrFollower));
     }
 
     /// Ends the waiting of parked fetches: they answer with what is there.
@@ -318,8 +324,7 @@ impl Partition {
         if !matches!(error, StorageError::Closed { .. }) {
             tracing::error!(topic = %self.topic, partition = %self.index, %error, "partition offline");
         }
-        self.offline.set(true);
-        self.fail_waiters(ErrorCode::KafkaStorageError);
+        self.retire(self.withdrawn.get().unwrap_or(ErrorCode::KafkaStorageError));
     }
 
     fn fail_waiters(&self, error: ErrorCode) {
