@@ -1,6 +1,6 @@
 //! Metadata (KIP-4, KIP-516, KIP-1102): brokers and topics, which it makes where it may.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
 use controller::decide::check_topic_name;
@@ -81,8 +81,8 @@ pub async fn serve(
     })
 }
 
-/// A topic that was to be made, and what became of it.
-type Created = Vec<(protocol::wire::WireString, ErrorCode)>;
+/// Topics that were to be made, and what became of them.
+type Created = BTreeMap<protocol::wire::WireString, ErrorCode>;
 
 /// Makes the topics that do not exist, where client and broker allow it, and returns what failed.
 async fn create_missing(
@@ -92,7 +92,7 @@ async fn create_missing(
 ) -> Result<Created, Refusal> {
     let core = &context.core;
     if !allowed_by_client || !core.node.config.auto_create_topics {
-        return Ok(Vec::new());
+        return Ok(Created::new());
     }
     let view = core.view();
     let missing: Vec<CreatableTopic> = asked
@@ -108,7 +108,7 @@ async fn create_missing(
         })
         .collect();
     if missing.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Created::new());
     }
     let request = CreateTopicsRequest { topics: missing, ..Default::default() };
     let response = create_topics::create(core, request).await?;
@@ -139,12 +139,8 @@ fn answer(
     if let Some(topic) = found {
         return describe(topic, with_operations);
     }
-    let refused = asked.name.as_ref().and_then(|name| {
-        created
-            .iter()
-            .find(|(other, error)| other == name && *error != ErrorCode::None)
-            .map(|(_, error)| *error)
-    });
+    let refused = asked.name.as_ref().and_then(|name| created.get(name)).copied();
+    let refused = refused.filter(|error| *error != ErrorCode::None);
     let error = match refused {
         Some(error) => error,
         None if by_id => ErrorCode::UnknownTopicId,
