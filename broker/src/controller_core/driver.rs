@@ -176,7 +176,7 @@ impl ControllerCore {
 
     /// Becomes the leader of the quorum, registers this broker and has it unfenced.
     async fn join_cluster(self: &Rc<Self>) -> Result<(), StartError> {
-        self.core.set_controller(self.clone());
+        self.core.set_controller(self);
         let controller = Rc::downgrade(self);
         self.log.on_durable(move |durable| {
             if let Some(controller) = Weak::upgrade(&controller) {

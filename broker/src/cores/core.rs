@@ -4,7 +4,7 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
 use protocol::model::{Offset, ProducerId};
@@ -53,8 +53,8 @@ pub struct Core {
     parked: RefCell<BTreeMap<FetchKey, Rc<FetchWatch>>>,
     fetch_number: Cell<u64>,
     producer_ids: Cell<ProducerIdBlock>,
-    /// On the controller core, once it has come up.
-    controller: OnceCell<Rc<ControllerCore>>,
+    /// On the controller core, once it has come up. It owns itself: it knows this core, too.
+    controller: OnceCell<Weak<ControllerCore>>,
 }
 
 /// Producer ids that the controller gave to this core, `next..end`.
@@ -148,12 +148,12 @@ impl Core {
     }
 
     /// The node's controller, on its core while it is up.
-    pub fn controller(&self) -> Option<&Rc<ControllerCore>> {
-        self.controller.get()
+    pub fn controller(&self) -> Option<Rc<ControllerCore>> {
+        self.controller.get()?.upgrade()
     }
 
-    pub fn set_controller(&self, controller: Rc<ControllerCore>) {
-        let was_set = self.controller.set(controller);
+    pub fn set_controller(&self, controller: &Rc<ControllerCore>) {
+        let was_set = self.controller.set(Rc::downgrade(controller));
         assert!(was_set.is_ok(), "a node has one controller");
     }
 

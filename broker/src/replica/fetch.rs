@@ -163,8 +163,10 @@ fn park(
         }
     });
     let on_ready = {
-        let core = core.clone();
+        // The core's partitions keep the watch: it must not keep the core.
+        let core = Rc::downgrade(core);
         move || {
+            let Some(core) = core.upgrade() else { return };
             core.deadlines.cancel(deadline);
             core.forget_fetch(key);
             let reading = {
