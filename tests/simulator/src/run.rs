@@ -44,9 +44,11 @@ impl Scenario {
     pub fn of_seed(seed: u64) -> Self {
         let random = &mut Random::new(seed, "scenario");
         let core_count = [1, 2, 4][random.index(3)];
-        let knobs = if random.chance(0.25) { Knobs::default() } else { Knobs::hostile(seed) };
+        let mut knobs = if random.chance(0.25) { Knobs::default() } else { Knobs::hostile(seed) };
         // Small values fill few segments; large ones roll one every few batches.
         let value_size_bytes_max = [40, 1_000, 20_000][random.index(3)];
+        // Or a run of large values would be of hardly anything but the segments that carry them.
+        knobs.segment_bytes_max = knobs.segment_bytes_max.max(value_size_bytes_max as usize / 8);
         let producers = (0..random.within(1..5) as u32).map(|index| ProducerPlan {
             index,
             idempotent: index == 0 || random.chance(0.6),
