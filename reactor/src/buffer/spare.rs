@@ -6,6 +6,7 @@
 
 use std::alloc::{Layout, dealloc};
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::ptr::NonNull;
 
 /// Smaller blocks are the allocator's: it keeps them itself.
@@ -21,12 +22,14 @@ const SPARE_SIZE_BYTES_MAX: usize = 8 << 20;
 const _: () = assert!(BLOCK_SIZE_BYTES_MAX <= SPARE_SIZE_BYTES_MAX);
 
 thread_local! {
-    static SPARE: RefCell<Spare> = const { RefCell::new(Spare { blocks: Vec::new(), size_bytes: 0 }) };
+    static SPARE: RefCell<Spare> =
+        const { RefCell::new(Spare { blocks: VecDeque::new(), size_bytes: 0 }) };
 }
 
-/// Newest last: what was freed last is likeliest to be in the CPU's cache.
+/// Newest last: what was freed last is likeliest to be in the CPU's cache, and a size that nobody
+/// asks for comes to the front and goes.
 struct Spare {
-    blocks: Vec<SpareBlock>,
+    blocks: VecDeque<SpareBlock>,
     size_bytes: usize,
 }
 
@@ -42,7 +45,7 @@ pub(super) fn take(layout: Layout) -> Option<NonNull<u8>> {
         .try_with(|spare| {
             let mut spare = spare.borrow_mut();
             let at = spare.blocks.iter().rposition(|block| block.layout == layout)?;
-            let block = spare.blocks.remove(at);
+            let block = spare.blocks.remove(at)?;
             spare.size_bytes -= layout.size();
             let start = block.start;
             std::mem::forget(block);
@@ -64,9 +67,12 @@ pub(super) unsafe fn give(start: NonNull<u8>, layout: Layout) {
     // A thread that is ending has no place for it any more, and it is freed.
     let _ = SPARE.try_with(|spare| {
         let mut spare = spare.borrow_mut();
-        if spare.size_bytes + layout.size() <= SPARE_SIZE_BYTES_MAX {
-            spare.size_bytes += layout.size();
-            spare.blocks.push(block);
+        spare.size_bytes += layout.size();
+        spare.blocks.push_back(block);
+        while spare.size_bytes > SPARE_SIZE_BYTES_MAX
+            && let Some(oldest) = spare.blocks.pop_front()
+        {
+            spare.size_bytes -= oldest.layout.size();
         }
     });
 }
@@ -112,10 +118,13 @@ mod tests {
             taken.iter().for_each(|start| unsafe { dealloc(start.as_ptr(), layout(size)) });
         }
         let most = SPARE_SIZE_BYTES_MAX / BLOCK_SIZE_BYTES_MAX;
+        // SAFETY: as below.
+        unsafe { give(allocate(BLOCK_SIZE_BYTES_MIN), layout(BLOCK_SIZE_BYTES_MIN)) };
         for _ in 0..most + 2 {
             // SAFETY: just allocated so, and given away.
             unsafe { give(allocate(BLOCK_SIZE_BYTES_MAX), layout(BLOCK_SIZE_BYTES_MAX)) };
         }
+        assert!(take(layout(BLOCK_SIZE_BYTES_MIN)).is_none(), "the oldest went first");
         SPARE.with(|spare| assert_eq!(spare.borrow().blocks.len(), most));
         SPARE.with(|spare| assert_eq!(spare.borrow().size_bytes, SPARE_SIZE_BYTES_MAX));
     }
