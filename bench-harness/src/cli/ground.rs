@@ -148,7 +148,7 @@ fn measure_server(
     let idle_time = Duration::from_secs(setting.idle_seconds);
     let before = Usage::of(server.pid())?;
     thread::sleep(idle_time);
-    let idle = Usage::of(server.pid())? - before;
+    let idle = Usage::of(server.pid())?.since(&before);
     let idle_memory = Memory::of(server.pid())?;
     let mut loads = Vec::with_capacity(workloads.len());
     for workload in workloads {
@@ -220,7 +220,7 @@ fn measure_load(
         );
     }
     ensure!(outcome.requests > 0, "no request was answered within {measured:?}");
-    let spent = server_after - server_before;
+    let spent = server_after.since(&server_before);
     let user_bytes = workload.user_bytes(outcome.records);
     let (requests, seconds) = (outcome.requests as f64, measured.as_secs_f64());
     let latency = |quantile| outcome.latency_us.value_at_quantile(quantile);
@@ -237,7 +237,7 @@ fn measure_load(
         cpu_us_per_request: spent.cpu.as_secs_f64() * 1e6 / requests,
         written_bytes_per_user_byte: spent.written_bytes as f64 / user_bytes,
         context_switches_per_request: spent.context_switches as f64 / requests,
-        load_cpu_percent: percent((own_after - own_before).cpu, measured),
+        load_cpu_percent: percent(own_after.since(&own_before).cpu, measured),
     })
 }
 

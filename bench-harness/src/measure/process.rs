@@ -1,7 +1,8 @@
 //! What a process has used so far, from `/proc`.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
-use std::ops::Sub;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -13,16 +14,30 @@ const TICK: Duration = Duration::from_millis(10);
 const USER_TICKS: usize = 11;
 const SYSTEM_TICKS: usize = 12;
 
-/// Counters of a process since it began. Their difference is what a span cost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// Counters of a process since it began, to be told apart from later ones.
 pub struct Usage {
-    /// All threads, ended ones too, in ticks of 10 ms.
+    cpu: Duration,
+    written_bytes: u64,
+    /// By the thread's number.
+    threads: BTreeMap<OsString, Thread>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Thread {
+    on_cpu: Duration,
+    context_switches: u64,
+}
+
+/// What a process used between two looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Spent {
+    /// Of all threads, ended ones too, in ticks of 10 ms.
     pub cpu: Duration,
-    /// Threads that run now, in nanoseconds: for spans in which hardly anything happens.
+    /// Of threads that ran to the end, in nanoseconds: for spans in which hardly anything happens.
     pub cpu_of_running_threads: Duration,
     /// Bytes that went, or are to go, to a disk.
     pub written_bytes: u64,
-    /// Times that a running thread was taken off its CPU, or gave it up.
+    /// Times that a thread was taken off its CPU, or gave it up; of threads that ran to the end.
     pub context_switches: u64,
 }
 
@@ -31,37 +46,43 @@ impl Usage {
         let mut usage = Usage {
             cpu: cpu_of_stat(&read(pid, "stat")?).context("/proc/<pid>/stat")?,
             written_bytes: number_after(&read(pid, "io")?, "write_bytes:")?,
-            ..Usage::default()
+            threads: BTreeMap::new(),
         };
         for task in fs::read_dir(format!("/proc/{pid}/task"))? {
-            let task = task?.path();
+            let task = task?;
             // A thread may end between being listed and being read.
             let (Ok(schedule), Ok(status)) = (
-                fs::read_to_string(task.join("schedstat")),
-                fs::read_to_string(task.join("status")),
+                fs::read_to_string(task.path().join("schedstat")),
+                fs::read_to_string(task.path().join("status")),
             ) else {
                 continue;
             };
             let on_cpu_ns = schedule.split_whitespace().next().context("schedstat")?.parse()?;
-            usage.cpu_of_running_threads += Duration::from_nanos(on_cpu_ns);
-            usage.context_switches += number_after(&status, "voluntary_ctxt_switches:")?
-                + number_after(&status, "nonvoluntary_ctxt_switches:")?;
+            let thread = Thread {
+                on_cpu: Duration::from_nanos(on_cpu_ns),
+                context_switches: number_after(&status, "voluntary_ctxt_switches:")?
+                    + number_after(&status, "nonvoluntary_ctxt_switches:")?,
+            };
+            usage.threads.insert(task.file_name(), thread);
         }
         Ok(usage)
     }
-}
 
-impl Sub for Usage {
-    type Output = Usage;
-    fn sub(self, earlier: Usage) -> Usage {
-        Usage {
+    /// What the process used since `earlier`.
+    pub fn since(&self, earlier: &Usage) -> Spent {
+        let mut spent = Spent {
             cpu: self.cpu.saturating_sub(earlier.cpu),
-            cpu_of_running_threads: self
-                .cpu_of_running_threads
-                .saturating_sub(earlier.cpu_of_running_threads),
             written_bytes: self.written_bytes.saturating_sub(earlier.written_bytes),
-            context_switches: self.context_switches.saturating_sub(earlier.context_switches),
+            ..Spent::default()
+        };
+        for (number, thread) in &self.threads {
+            // A thread that began within the span has all of its counters from there.
+            let before = earlier.threads.get(number).copied().unwrap_or_default();
+            spent.cpu_of_running_threads += thread.on_cpu.saturating_sub(before.on_cpu);
+            spent.context_switches +=
+                thread.context_switches.saturating_sub(before.context_switches);
         }
+        spent
     }
 }
 
@@ -119,11 +140,29 @@ mod tests {
     fn our_own_process_can_be_read() {
         let pid = std::process::id();
         let before = Usage::of(pid).unwrap();
-        assert!(before.cpu_of_running_threads > Duration::ZERO);
         let memory = Memory::of(pid).unwrap();
         assert!(memory.resident_bytes > 0);
         assert!(memory.resident_bytes_max >= memory.resident_bytes);
-        let spent = Usage::of(pid).unwrap() - before;
-        assert!(spent.written_bytes <= Usage::of(pid).unwrap().written_bytes);
+        let after = Usage::of(pid).unwrap();
+        assert!(after.threads.keys().any(|number| before.threads.contains_key(number)));
+    }
+
+    #[test]
+    fn a_thread_that_ended_takes_nothing_from_the_others() {
+        let usage = |threads: &[(&str, u64)]| Usage {
+            cpu: Duration::ZERO,
+            written_bytes: 0,
+            threads: threads
+                .iter()
+                .map(|&(number, count)| {
+                    let on_cpu = Duration::from_nanos(count);
+                    (number.into(), Thread { on_cpu, context_switches: count })
+                })
+                .collect(),
+        };
+        let before = usage(&[("1", 10), ("2", 1000)]);
+        let spent = usage(&[("1", 15), ("3", 7)]).since(&before);
+        assert_eq!(spent.context_switches, 5 + 7);
+        assert_eq!(spent.cpu_of_running_threads, Duration::from_nanos(12));
     }
 }
