@@ -6,15 +6,18 @@ use crate::{Broker, Finished, Kind, Tools};
 use anyhow::{Result, ensure};
 
 pub fn intrude(round: &mut Round, broker: &Broker) {
-    for (shares, what) in [
-        (Shares::Port, "a second broker on the same port refuses to run"),
-        (Shares::DataDirectory, "a second broker on the same data directory refuses to run"),
+    for (shares, what, remedy) in [
+        (Shares::Port, "a second broker on the same port refuses to run", "another port"),
+        (
+            Shares::DataDirectory,
+            "a second broker on the same data directory refuses to run",
+            "another `log.dirs`",
+        ),
     ] {
         let site = round.site;
         let name = round.case_name(what);
         if site.setting.kind == Kind::Kafka && shares == Shares::DataDirectory {
-            // In combined mode Kafka takes the directory's lock only after its metadata log is open
-            // and written to: the second one refuses, and the first is left unable to stop.
+            // Seen in combined mode: the second one refuses, and the first could not stop afterwards.
             round.report.skip(&name, "Apache Kafka's first broker does not survive it");
             continue;
         }
@@ -22,7 +25,7 @@ pub fn intrude(round: &mut Round, broker: &Broker) {
             let refused = site.intruder(tools, shares)?;
             ensure!(!refused.status.success(), "it ended with 0: {refused:?}");
             if site.setting.kind == Kind::Millrace {
-                one_line_with_remedy(&refused)?;
+                one_line_with_remedy(&refused, remedy)?;
             }
             Ok(())
         });
@@ -35,10 +38,11 @@ pub fn intrude(round: &mut Round, broker: &Broker) {
 }
 
 /// A person reads one line that says what is wrong and what to do, and no trace of a panic.
-fn one_line_with_remedy(refused: &Finished) -> Result<()> {
+fn one_line_with_remedy(refused: &Finished, remedy: &str) -> Result<()> {
     let errors: Vec<&str> = refused.stderr.lines().filter(|line| !line.trim().is_empty()).collect();
     let last = errors.last().copied().unwrap_or_default();
     ensure!(!refused.stderr.contains("panicked"), "{}", refused.stderr);
     ensure!(last.contains(": ") && last.len() < 400, "no one-line error: {}", refused.stderr);
+    ensure!(last.contains(remedy), "no word of {remedy:?}: {last}");
     Ok(())
 }
