@@ -83,9 +83,10 @@ impl Views {
         delta: &MetadataDelta,
     ) -> Preparations {
         let removed = self.remove(delta);
-        self.refresh_settings(image, delta);
-        let mut changed = Vec::new();
         let reconfigured = self.reconfigured(image, delta);
+        let changed_topics = delta.partitions.keys().chain(reconfigured.keys());
+        self.refresh_settings(image, changed_topics);
+        let mut changed = Vec::new();
         for (&topic_id, partitions) in delta.partitions.iter().chain(&reconfigured) {
             let Some(topic) = image.topic_by_id(topic_id) else { continue };
             for &index in partitions {
@@ -149,9 +150,12 @@ impl Views {
             .collect()
     }
 
-    fn refresh_settings(&mut self, image: &MetadataImage, delta: &MetadataDelta) {
-        let reconfigured = self.reconfigured(image, delta);
-        for topic_id in delta.partitions.keys().chain(reconfigured.keys()) {
+    fn refresh_settings<'a>(
+        &mut self,
+        image: &MetadataImage,
+        topic_ids: impl Iterator<Item = &'a TopicId>,
+    ) {
+        for topic_id in topic_ids {
             if let Some(topic) = image.topic_by_id(*topic_id) {
                 let fresh = Arc::new(topic_settings::settings(&self.settings, image, &topic.name));
                 if self.topic_settings.get(topic_id) != Some(&fresh) {
