@@ -16,10 +16,12 @@ pub mod log;
 pub mod log_directory;
 mod recovery;
 mod segment;
+pub mod settings;
 mod small_file;
 mod state;
 #[cfg(test)]
 mod test_batches;
+mod volume;
 
 pub use config::LogConfig;
 pub use error::{AppendError, ReadError, StorageError};
@@ -27,3 +29,5 @@ pub use log::{
     AppendAsLeader, Appended, EpochEnd, Opening, Origin, PartitionLog, ReadResult, TimestampOffset,
 };
 pub use log_directory::{CleanShutdown, LogDirectory, LogOffsets, MetaProperties, TopicPartition};
+pub use settings::Settings;
+pub use volume::Volume;

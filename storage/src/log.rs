@@ -18,6 +18,7 @@ use protocol::record_batch::RecordBatch;
 use crate::config::LogConfig;
 use crate::error::{AppendError, ReadError, StorageError};
 use crate::segment::Selection;
+use crate::volume::Volume;
 use state::Inner;
 
 /// What is known about a log's directory before it is opened.
@@ -106,24 +107,26 @@ pub struct EpochEnd {
 pub struct PartitionLog(Rc<Inner>);
 
 impl PartitionLog {
-    /// Makes `directory` with an empty log whose first offset is 0. On return the directory and its
+    /// Makes `directory`, which lies in `volume`, with an empty log whose first offset is 0. On return the directory and its
     /// `partition.metadata` are durable. A directory that holds records is refused and left as it is.
     pub async fn create(
+        volume: &Rc<Volume>,
         directory: &Path,
         config: LogConfig,
         topic_id: TopicId,
     ) -> Result<PartitionLog, StorageError> {
-        lifecycle::create(directory, config, topic_id).await.map(PartitionLog)
+        lifecycle::create(volume, directory, config, topic_id).await.map(PartitionLog)
     }
 
     /// Opens what is in `directory`. After an unclean stop it scans from the recovery point, cuts off
     /// the first batch that is not whole and all behind it, and rebuilds indexes and states.
     pub async fn open(
+        volume: &Rc<Volume>,
         directory: &Path,
         config: LogConfig,
         opening: Opening,
     ) -> Result<PartitionLog, StorageError> {
-        lifecycle::open(directory, config, opening).await.map(PartitionLog)
+        lifecycle::open(volume, directory, config, opening).await.map(PartitionLog)
     }
 
     pub fn directory(&self) -> &Path {

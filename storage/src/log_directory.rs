@@ -8,12 +8,14 @@ mod name;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use protocol::model::{Offset, TopicId};
 
 use crate::config::LogConfig;
 use crate::error::StorageError;
 use crate::log::{Opening, PartitionLog};
+use crate::volume::Volume;
 use checkpoints::Offsets;
 
 pub use clean_shutdown::CleanShutdown;
@@ -108,19 +110,22 @@ impl LogDirectory {
     /// Opens the log of a partition that was here, as the last stop has left it.
     pub async fn open_partition(
         &self,
+        volume: &Rc<Volume>,
         partition: &TopicPartition,
         config: LogConfig,
     ) -> Result<PartitionLog, StorageError> {
-        PartitionLog::open(&self.partition_path(partition), config, self.opening(partition)).await
+        PartitionLog::open(volume, &self.partition_path(partition), config, self.opening(partition))
+            .await
     }
 
     pub async fn create_partition(
         &self,
+        volume: &Rc<Volume>,
         partition: &TopicPartition,
         config: LogConfig,
         topic_id: TopicId,
     ) -> Result<PartitionLog, StorageError> {
-        PartitionLog::create(&self.partition_path(partition), config, topic_id).await
+        PartitionLog::create(volume, &self.partition_path(partition), config, topic_id).await
     }
 
     /// `replication-offset-checkpoint` as found by `open`.

@@ -27,6 +27,8 @@ pub struct BrokerConfig {
     pub broker_session_ms: u64,
     pub log_dirs: Vec<PathBuf>,
     pub metadata_log_dir: PathBuf,
+    /// Sizes that storage works with; the simulator makes them small.
+    pub storage: storage::Settings,
     pub socket_request_size_bytes_max: usize,
     pub socket_listen_backlog: usize,
     pub connections_idle_ms_max: u64,
@@ -100,6 +102,7 @@ impl BrokerConfig {
             broker_session_ms: reader.size("broker.session.timeout.ms")? as u64,
             log_dirs,
             metadata_log_dir,
+            storage: storage::Settings::default(),
             socket_request_size_bytes_max: reader.size("socket.request.max.bytes")?,
             socket_listen_backlog: reader.size("socket.listen.backlog.size")?,
             connections_idle_ms_max: reader.size("connections.max.idle.ms")? as u64,

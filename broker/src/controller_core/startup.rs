@@ -14,7 +14,7 @@ use protocol::model::{DirectoryId, Offset, ReplicaKey, Uuid};
 use protocol::record_batch::{BatchError, Batches};
 use protocol::records::metadata::MetadataRecord;
 use storage::{
-    LogConfig, LogDirectory, MetaProperties, Opening, PartitionLog, ReadError, StorageError,
+    LogConfig, LogDirectory, MetaProperties, Opening, PartitionLog, ReadError, StorageError, Volume,
 };
 
 use super::views::{Directory, Views};
@@ -243,12 +243,14 @@ async fn load_log(
         ..LogConfig::default()
     };
     let has_log = entries.iter().any(|entry| entry.name.ends_with(".log"));
+    // Never a core's volume: the metadata log is flushed by itself, into its own segments.
+    let volume = Volume::new(&config.metadata_log_dir, config.storage.clone());
     let log = if has_log {
         let opening =
             Opening { clean, recovery_point: Offset::ZERO, log_start_offset: Offset::ZERO };
-        PartitionLog::open(directory, log_config, opening).await?
+        PartitionLog::open(&volume, directory, log_config, opening).await?
     } else {
-        PartitionLog::create(directory, log_config, Uuid::ONE).await?
+        PartitionLog::create(&volume, directory, log_config, Uuid::ONE).await?
     };
     let mut from = loader.next_offset().max(log.log_start_offset());
     while from < log.log_end_offset() {

@@ -12,6 +12,7 @@ use reactor::CoreIndex;
 use reactor::mesh::Mesh;
 use reactor::sync::Event;
 use reactor::task::Group;
+use storage::Volume;
 
 use super::deadlines::Deadlines;
 use super::message::{CoreReply, CoreRequest};
@@ -41,6 +42,8 @@ pub struct Core {
     pub node: Arc<Node>,
     pub mesh: Mesh<CoreRequest, CoreReply>,
     pub deadlines: Rc<Deadlines>,
+    /// This core's part of each of the node's log directories.
+    pub volumes: Vec<Rc<Volume>>,
     /// Memory for requests that are being read or served.
     pub frames: FrameMemory,
     pub connections: Group,
@@ -70,8 +73,12 @@ impl Core {
         // Each core gets its part; a single frame may always be as large as the configuration allows.
         let frames_bytes =
             (FRAMES_SIZE_BYTES / core_count).max(node.config.socket_request_size_bytes_max);
+        let config = &node.config;
+        let volumes =
+            config.log_dirs.iter().map(|path| Volume::new(path, config.storage.clone())).collect();
         Rc::new(Core {
             index,
+            volumes,
             node,
             mesh,
             deadlines: Rc::default(),

@@ -111,16 +111,17 @@ impl Preparer {
             return Ok(());
         }
         let path = &changed.path;
+        let volume = &core.volumes[changed.directory];
         let found = match changed.opening {
             Some(opening) => {
-                let log = PartitionLog::open(path, settings.log.clone(), opening).await?;
+                let log = PartitionLog::open(volume, path, settings.log.clone(), opening).await?;
                 keep_if_of_topic(log, topic_id).await?
             }
             None => None,
         };
         let log = match found {
             Some(log) => log,
-            None => PartitionLog::create(path, settings.log.clone(), topic_id).await?,
+            None => PartitionLog::create(volume, path, settings.log.clone(), topic_id).await?,
         };
         let partition = Partition::new(
             changed.name.topic.as_str().into(),

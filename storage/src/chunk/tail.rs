@@ -18,13 +18,7 @@ use protocol::record_batch::BatchError;
 use reactor::buffer::{ALIGNMENT, AlignedBuffer, Chunk};
 
 use crate::segment::{Selection, Stop, select};
-
-/// The first chunk of a log that was idle. An occasional batch costs no more than this.
-const CHUNK_SIZE_BYTES_MIN: usize = 16 << 10;
-
-/// The largest, unless one batch needs more: each doubles the one before, so that a fast partition
-/// gets here after 240 KiB, and a write of a chunk is large enough for the disk's full speed.
-const CHUNK_SIZE_BYTES_MAX: usize = 256 << 10;
+use crate::settings::Settings;
 
 /// Durable bytes kept readable while a log is busy: what a consumer that keeps up may still want
 /// when a full flush (the bytes that gather during one of 5 ms at 200 MB/s) has just been written.
@@ -34,14 +28,7 @@ const CLEAN_SIZE_BYTES_MAX: usize = 1 << 20;
 /// and saves an I/O (some tens of them).
 const GATHERED_SIZE_BYTES_MAX: usize = 64 << 10;
 
-/// Bytes submitted for one flush. More wait for the next one.
-const FLUSH_SIZE_BYTES_MAX: usize = 8 << 20;
-
 const BLOCK: u32 = ALIGNMENT as u32;
-
-const _: () = assert!(CHUNK_SIZE_BYTES_MIN.is_multiple_of(ALIGNMENT));
-const _: () = assert!(CHUNK_SIZE_BYTES_MAX <= CLEAN_SIZE_BYTES_MAX);
-const _: () = assert!(CLEAN_SIZE_BYTES_MAX <= FLUSH_SIZE_BYTES_MAX);
 
 struct TailChunk {
     segment: Offset,
@@ -81,6 +68,7 @@ pub(crate) struct Tail {
     chunks: VecDeque<TailChunk>,
     resting: Option<RestingBlock>,
     next_size_bytes: usize,
+    settings: Settings,
 }
 
 /// Aligned writes to one segment, after which its bytes up to `end` and the records below
@@ -112,14 +100,22 @@ pub(crate) struct TailRead {
 impl Tail {
     /// The end of a log whose last segment ends with `partial_block`, the bytes from the aligned
     /// `position` on.
-    pub(crate) fn new(segment: Offset, position: u32, partial_block: Vec<u8>) -> Self {
+    pub(crate) fn new(
+        settings: &Settings,
+        segment: Offset,
+        position: u32,
+        partial_block: Vec<u8>,
+    ) -> Self {
+        assert!(settings.chunk_size_bytes_min.is_multiple_of(ALIGNMENT), "{settings:?}");
+        assert!(settings.chunk_size_bytes_max.is_multiple_of(ALIGNMENT), "{settings:?}");
         assert!(position.is_multiple_of(BLOCK), "partial block at {position}");
         assert!(partial_block.len() < ALIGNMENT, "partial block of {}", partial_block.len());
         let resting = RestingBlock { segment, position, bytes: partial_block };
         Tail {
             chunks: VecDeque::new(),
             resting: Some(resting),
-            next_size_bytes: CHUNK_SIZE_BYTES_MIN,
+            next_size_bytes: settings.chunk_size_bytes_min,
+            settings: settings.clone(),
         }
     }
 
@@ -154,7 +150,7 @@ impl Tail {
         let lead_in = position - aligned;
         let needed = (lead_in as usize + size_bytes).next_multiple_of(ALIGNMENT);
         let mut chunk = Chunk::new(self.next_size_bytes.max(needed));
-        self.next_size_bytes = (self.next_size_bytes * 2).min(CHUNK_SIZE_BYTES_MAX);
+        self.next_size_bytes = (self.next_size_bytes * 2).min(self.settings.chunk_size_bytes_max);
         if lead_in > 0 {
             let block = self.last_block(segment, aligned, position);
             chunk.append_with(block.len(), |bytes| bytes.copy_from_slice(&block));
@@ -203,7 +199,8 @@ impl Tail {
                 pending_bytes += (full_end - start) as usize;
                 start = full_end;
             }
-            let cut_before = chunks.peek().filter(|_| pending_bytes >= FLUSH_SIZE_BYTES_MAX);
+            let cut_before =
+                chunks.peek().filter(|_| pending_bytes >= self.settings.flush_size_bytes_max);
             if let Some(next) = cut_before {
                 pending.end = chunk.end();
                 pending.next_offset = next.base_offset;
@@ -250,7 +247,7 @@ impl Tail {
             self.resting = Some(RestingBlock { segment, position, bytes });
         }
         self.chunks.clear();
-        self.next_size_bytes = CHUNK_SIZE_BYTES_MIN;
+        self.next_size_bytes = self.settings.chunk_size_bytes_min;
     }
 
     /// Where memory begins: the first offset in it, its segment, and its position there.

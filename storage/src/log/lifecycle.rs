@@ -20,8 +20,10 @@ use crate::log_directory::deleted_name;
 use crate::recovery::{Loaded, create_segment, holds_records, load, remove_segment, write_indexes};
 use crate::segment::{FileKind, Indexes, Selection, path_of};
 use crate::state::partition_metadata;
+use crate::volume::Volume;
 
 pub(super) async fn create(
+    volume: &Rc<Volume>,
     directory: &Path,
     config: LogConfig,
     topic_id: TopicId,
@@ -39,18 +41,20 @@ pub(super) async fn create(
     create_segment(directory, Offset::ZERO).await?;
     let opening =
         Opening { clean: false, recovery_point: Offset::ZERO, log_start_offset: Offset::ZERO };
-    open(directory, config, opening).await
+    open(volume, directory, config, opening).await
 }
 
 pub(super) async fn open(
+    volume: &Rc<Volume>,
     directory: &Path,
     config: LogConfig,
     opening: Opening,
 ) -> Result<Rc<Inner>, StorageError> {
     let now = TimestampMs(reactor::wall_clock());
-    let loaded = load(directory, &config, opening, now).await?;
+    let loaded = load(volume.settings(), directory, &config, opening, now).await?;
     let topic_id = loaded.topic_id;
     Ok(Rc::new(Inner {
+        volume: volume.clone(),
         directory: directory.to_owned(),
         topic_id,
         state: RefCell::new(State::new(loaded, config)),
@@ -287,7 +291,7 @@ impl Inner {
             (state.config.clone(), opening)
         };
         let now = TimestampMs(reactor::wall_clock());
-        let loaded = load(&self.directory, &config, opening, now).await?;
+        let loaded = load(self.volume.settings(), &self.directory, &config, opening, now).await?;
         write_leader_epochs(&self.directory, &loaded.epochs.encode()).await?;
         {
             let mut state = self.state.borrow_mut();

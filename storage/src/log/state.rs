@@ -15,11 +15,13 @@ use crate::config::LogConfig;
 use crate::error::StorageError;
 use crate::segment::Segment;
 use crate::state::{LeaderEpochs, Producers};
+use crate::volume::Volume;
 
 pub(super) type DurableListener = Rc<dyn Fn(Result<Offset, StorageError>)>;
 
 /// What the handles of one log share.
 pub(super) struct Inner {
+    pub(super) volume: Rc<Volume>,
     pub(super) directory: PathBuf,
     pub(super) topic_id: Option<TopicId>,
     /// Never borrowed across an await.

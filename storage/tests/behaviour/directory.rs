@@ -24,7 +24,7 @@ fn a_clean_stop_is_known_once() {
         let mut logs = Vec::new();
         for (n, name) in names.iter().enumerate() {
             let log = directory
-                .create_partition(name, LogConfig::default(), TOPIC_ID)
+                .create_partition(&volume(&path), name, LogConfig::default(), TOPIC_ID)
                 .await
                 .expect("created");
             append(&log, &batch(0, 10 + n as i64, 50));
@@ -45,7 +45,10 @@ fn a_clean_stop_is_known_once() {
         assert!(directory.partitions().eq(&names));
         assert_eq!(directory.high_watermarks().get(&names[1]), Some(&Offset(7)));
         for (n, name) in names.iter().enumerate() {
-            let log = directory.open_partition(name, LogConfig::default()).await.expect("opened");
+            let log = directory
+                .open_partition(&volume(&path), name, LogConfig::default())
+                .await
+                .expect("opened");
             assert_eq!(log.log_end_offset(), Offset(10 + n as i64));
             assert_eq!(log.topic_id(), Some(TOPIC_ID));
             // As a crash would: neither closed nor marked.
@@ -53,7 +56,10 @@ fn a_clean_stop_is_known_once() {
         drop(directory);
         let directory = opened(&path).await;
         assert!(!directory.was_clean());
-        let log = directory.open_partition(&names[2], LogConfig::default()).await.expect("opened");
+        let log = directory
+            .open_partition(&volume(&path), &names[2], LogConfig::default())
+            .await
+            .expect("opened");
         assert_eq!(log.log_end_offset(), Offset(12));
     });
 }

@@ -170,7 +170,7 @@ fn a_new_log_does_not_take_over_an_old_one() {
         log.close().await.expect("closed");
         let path = directory.join("orders-0");
         let other = protocol::model::Uuid::ONE;
-        let refused = PartitionLog::create(&path, small_config(), other).await;
+        let refused = PartitionLog::create(&volume(&directory), &path, small_config(), other).await;
         assert!(matches!(refused, Err(StorageError::Io { operation: "create", .. })));
         assert_eq!(open(&directory, true).await.topic_id(), Some(TOPIC_ID));
     });

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -11,7 +12,9 @@ use protocol::model::{
 };
 use protocol::record_batch::{BatchBuilder, BatchOptions, BatchProducer, Batches, RecordBatch};
 use reactor::sim::{Knobs, Simulation};
-use storage::{AppendAsLeader, Appended, LogConfig, Opening, Origin, PartitionLog};
+use storage::{
+    AppendAsLeader, Appended, LogConfig, Opening, Origin, PartitionLog, Settings, Volume,
+};
 
 pub const TOPIC_ID: Uuid = Uuid(*b"storage test log");
 
@@ -68,15 +71,19 @@ pub fn small_config() -> LogConfig {
     }
 }
 
+pub fn volume(directory: &Path) -> Rc<Volume> {
+    Volume::new(directory, Settings::default())
+}
+
 pub async fn create(directory: &Path) -> PartitionLog {
-    PartitionLog::create(&directory.join("orders-0"), small_config(), TOPIC_ID)
+    PartitionLog::create(&volume(directory), &directory.join("orders-0"), small_config(), TOPIC_ID)
         .await
         .expect("a new log")
 }
 
 pub async fn open(directory: &Path, clean: bool) -> PartitionLog {
     let opening = Opening { clean, recovery_point: Offset(0), log_start_offset: Offset(0) };
-    PartitionLog::open(&directory.join("orders-0"), small_config(), opening)
+    PartitionLog::open(&volume(directory), &directory.join("orders-0"), small_config(), opening)
         .await
         .expect("the log opens")
 }

@@ -15,7 +15,7 @@ const SEGMENT: Offset = Offset(0);
 impl Model {
     fn new() -> Self {
         Model {
-            tail: Tail::new(SEGMENT, 0, Vec::new()),
+            tail: Tail::new(&Settings::default(), SEGMENT, 0, Vec::new()),
             written: Vec::new(),
             file: Vec::new(),
             durable: 0,
@@ -95,7 +95,7 @@ fn small_writes_are_gathered_and_large_ones_cut() {
     (0..400).for_each(|_| model.append(5));
     assert_eq!(model.flush(), 1);
     let mut flushes = 0;
-    while model.written.len() < 2 * FLUSH_SIZE_BYTES_MAX {
+    while model.written.len() < 2 * Settings::default().flush_size_bytes_max {
         model.append(5000);
     }
     while (model.durable as usize) < model.written.len() {
@@ -104,7 +104,10 @@ fn small_writes_are_gathered_and_large_ones_cut() {
     }
     assert!(flushes > 1, "{flushes} flushes");
     let retained: usize = model.tail.chunks.iter().map(|chunk| chunk.chunk.capacity()).sum();
-    assert!(retained <= CLEAN_SIZE_BYTES_MAX + CHUNK_SIZE_BYTES_MAX, "{retained} bytes retained");
+    assert!(
+        retained <= CLEAN_SIZE_BYTES_MAX + Settings::default().chunk_size_bytes_max,
+        "{retained} bytes retained"
+    );
 }
 
 #[test]

@@ -1,0 +1,24 @@
+//! Sizes that hold for all logs of a node. The defaults were measured; the simulator makes them small,
+//! so that little data meets every edge.
+
+/// Sizes in bytes. All are multiples of the block of 4096 bytes (asserted where they are used).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The first chunk of a log that was idle. An occasional batch costs no more than this.
+    pub chunk_size_bytes_min: usize,
+    /// The largest chunk, unless one batch needs more: each doubles the one before, so that a fast
+    /// partition soon has chunks that are large enough for the disk's full speed.
+    pub chunk_size_bytes_max: usize,
+    /// Bytes submitted for one flush of one log. More wait for the next one.
+    pub flush_size_bytes_max: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            chunk_size_bytes_min: 16 << 10,
+            chunk_size_bytes_max: 256 << 10,
+            flush_size_bytes_max: 8 << 20,
+        }
+    }
+}
