@@ -1,4 +1,4 @@
-//! `millrace-bench ground`: start, idle footprint, P1, P2 and P5, side by side in one run.
+//! `millrace-bench ground`: start, idle footprint, P1, P2, P4 and P5, side by side in one run.
 
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -10,7 +10,7 @@ use protocol::model::TimestampMs;
 use crate::measure::{Host, Memory, Usage, disk_ceiling, pin_own_threads};
 use crate::report::{LoadFigures, Report, ServerFigures, Setting, table};
 use crate::subject::{Kind, Server};
-use crate::workloads::{Client, GROUND, Load, Topic, Window, Workload, run};
+use crate::workloads::{Client, Load, Topic, WORKLOADS, Window, Workload, run};
 
 /// A server that has just answered first still settles; its idle time begins after this.
 const SETTLE: Duration = Duration::from_secs(2);
@@ -31,7 +31,8 @@ pub struct Ground {
     /// Where data directories are made, and removed again; by default the system's for such.
     #[arg(long, value_name = "DIR")]
     scratch: Option<PathBuf>,
-    /// Only these workloads (P1, P2/32, P2/128, P5), separated by commas.
+    /// Only these workloads (P1, P1b/8, P1b/64, P2/32, P2/128, P4/small, P4/batches, P5), separated by
+    /// commas.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     #[arg(long, default_value_t = 3)]
@@ -88,12 +89,12 @@ impl Ground {
 
     fn workloads(&self) -> Result<Vec<Workload>> {
         for name in &self.only {
-            ensure!(GROUND.iter().any(|known| known.name == name), "there is no workload {name}");
+            ensure!(Workload::named(name).is_some(), "there is no workload {name}");
         }
         let is_wanted = |workload: &&Workload| {
             self.only.is_empty() || self.only.iter().any(|name| name == workload.name)
         };
-        Ok(GROUND.iter().filter(is_wanted).copied().collect())
+        Ok(WORKLOADS.iter().filter(is_wanted).copied().collect())
     }
 
     fn kinds(&self) -> Vec<Kind> {
@@ -232,6 +233,7 @@ fn measure_load(
         latency_p99_us: latency(0.99),
         latency_p999_us: latency(0.999),
         latency_max_us: outcome.latency_us.max(),
+        sent_late_p99_us: outcome.sent_late_us.value_at_quantile(0.99),
         cpu_percent: percent(spent.cpu, measured),
         cpu_seconds_per_gb: spent.cpu.as_secs_f64() / (user_bytes / 1e9),
         cpu_us_per_request: spent.cpu.as_secs_f64() * 1e6 / requests,

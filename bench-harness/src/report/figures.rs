@@ -53,6 +53,8 @@ pub struct LoadFigures {
     pub latency_p99_us: u64,
     pub latency_p999_us: u64,
     pub latency_max_us: u64,
+    /// At a fixed rate, how long after their time requests left; latency counts it in.
+    pub sent_late_p99_us: u64,
     pub cpu_percent: f64,
     pub cpu_seconds_per_gb: f64,
     pub cpu_us_per_request: f64,

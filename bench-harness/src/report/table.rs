@@ -22,6 +22,7 @@ const OF_LOAD: &[OfLoad] = &[
     ("p50, ms", |load| load.latency_p50_us as f64 / 1e3),
     ("p99, ms", |load| load.latency_p99_us as f64 / 1e3),
     ("p99.9, ms", |load| load.latency_p999_us as f64 / 1e3),
+    ("sent late, p99, ms", |load| load.sent_late_p99_us as f64 / 1e3),
     ("CPU, % of a core", |load| load.cpu_percent),
     ("CPU-s per GB", |load| load.cpu_seconds_per_gb),
     ("CPU per request, us", |load| load.cpu_us_per_request),

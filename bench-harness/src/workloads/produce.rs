@@ -1,4 +1,4 @@
-//! The produce workloads and their frames, encoded once and sent again and again.
+//! The frames of a workload, encoded once and sent again and again.
 
 use anyhow::{Context, Result};
 use protocol::header;
@@ -8,6 +8,7 @@ use protocol::record_batch::{BatchBuilder, BatchOptions};
 use protocol::wire::Records;
 
 use super::topic::Topic;
+use super::workload::Workload;
 
 /// The last version that names topics, so that a frame needs no id of the broker's.
 pub const PRODUCE_VERSION: i16 = 12;
@@ -21,61 +22,6 @@ const RECORD_OVERHEAD_BYTES_MAX: usize = 21;
 /// acks=all: what is acknowledged is durable at every broker that promises so.
 const ACKS_ALL: i16 = -1;
 const PRODUCE_TIMEOUT_MS: i32 = 30_000;
-
-/// A closed loop of produce requests, one batch each, round robin over the partitions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Workload {
-    /// Its number in PERFORMANCE.md, and what sets it apart.
-    pub name: &'static str,
-    pub what: &'static str,
-    /// Size of a record's value; it has no key.
-    pub record_size_bytes: usize,
-    /// A batch gets records while it is no larger than this, and one at least.
-    pub batch_size_bytes_max: usize,
-    pub partition_count: i32,
-    pub connection_count: usize,
-    /// Requests that each connection keeps unanswered.
-    pub in_flight: usize,
-}
-
-const SMALL: Workload = Workload {
-    name: "P2/128",
-    what: "one 1 KiB record a request, 128 in flight, 8 partitions",
-    record_size_bytes: 1024,
-    batch_size_bytes_max: 0,
-    partition_count: 8,
-    connection_count: 2,
-    in_flight: 64,
-};
-
-/// A first look at the ground: bulk, small and single requests.
-pub const GROUND: [Workload; 4] = [
-    Workload {
-        name: "P1",
-        what: "128 KiB batches of 1 KiB records, 32 in flight, 8 partitions",
-        record_size_bytes: 1024,
-        batch_size_bytes_max: 128 * 1024,
-        partition_count: 8,
-        connection_count: 4,
-        in_flight: 8,
-    },
-    Workload {
-        name: "P2/32",
-        what: "one 1 KiB record a request, 32 in flight, 8 partitions",
-        in_flight: 16,
-        ..SMALL
-    },
-    SMALL,
-    Workload {
-        name: "P5",
-        what: "one 100 B record a request, one in flight",
-        record_size_bytes: 100,
-        batch_size_bytes_max: 0,
-        partition_count: 1,
-        connection_count: 1,
-        in_flight: 1,
-    },
-];
 
 /// A whole request. Only its correlation id changes from one time it is sent to the next.
 pub struct Frame {
@@ -120,11 +66,6 @@ impl Workload {
             .context("a produce request")?;
         Ok(Frame { bytes: encoded.contiguous().to_vec(), partition, record_count })
     }
-
-    /// Bytes of record values in `record_count` records: what a user calls data.
-    pub fn user_bytes(&self, record_count: i64) -> f64 {
-        record_count as f64 * self.record_size_bytes as f64
-    }
 }
 
 impl Frame {
@@ -157,7 +98,8 @@ mod tests {
     #[test]
     fn a_frame_says_what_its_workload_says() {
         let topic = Topic { name: "t".to_owned(), partition_count: 2 };
-        for (workload, records) in [(GROUND[0], 126), (GROUND[1], 1), (GROUND[3], 1)] {
+        for (name, records) in [("P1", 126), ("P1b/8", 15), ("P2/32", 1), ("P5", 1)] {
+            let workload = Workload::named(name).unwrap();
             let mut frames = workload.frames(&topic, TimestampMs(1)).unwrap();
             let frame = &mut frames[1];
             assert_eq!(frame.record_count, records, "{}", workload.name);
