@@ -75,3 +75,12 @@ pub enum ReadError {
     #[error("offset {requested} is outside of {log_start_offset}..={log_end_offset}")]
     OffsetOutOfRange { requested: Offset, log_start_offset: Offset, log_end_offset: Offset },
 }
+
+/// Why the log start was not moved.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum RaiseLogStartError {
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    #[error("log start {requested} would lie above the high watermark {high_watermark}")]
+    OffsetOutOfRange { requested: Offset, high_watermark: Offset },
+}

@@ -24,7 +24,7 @@ mod test_batches;
 mod volume;
 
 pub use config::LogConfig;
-pub use error::{AppendError, ReadError, StorageError};
+pub use error::{AppendError, RaiseLogStartError, ReadError, StorageError};
 pub use log::{
     AppendAsLeader, Appended, EpochEnd, Opening, Origin, PartitionLog, ReadResult, TimestampOffset,
 };

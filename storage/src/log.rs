@@ -5,6 +5,7 @@ mod flush;
 mod lifecycle;
 mod read;
 mod search;
+mod start;
 mod state;
 
 use std::future::Future;
@@ -16,7 +17,7 @@ use protocol::model::{LeaderEpoch, Offset, TimestampMs, TopicId};
 use protocol::record_batch::RecordBatch;
 
 use crate::config::LogConfig;
-use crate::error::{AppendError, ReadError, StorageError};
+use crate::error::{AppendError, RaiseLogStartError, ReadError, StorageError};
 use crate::segment::Selection;
 use crate::volume::Volume;
 use state::Inner;
@@ -197,6 +198,26 @@ impl PartitionLog {
 
     pub fn log_start_offset(&self) -> Offset {
         self.0.state.borrow().log_start_offset
+    }
+
+    /// The first offset that a client may read becomes `offset`; a log that begins there or later
+    /// stays as it is. Returns whether it moved. What lies below is deleted later, in whole segments.
+    ///
+    /// Errors change nothing: `OffsetOutOfRange` above the high watermark (INV-1). Source: Kafka's
+    /// `UnifiedLog.maybeIncrementLogStartOffset`.
+    pub fn raise_log_start(&self, offset: Offset) -> Result<bool, RaiseLogStartError> {
+        self.0.raise_log_start(offset)
+    }
+
+    /// As the replica said last with [`PartitionLog::set_high_watermark`]; before that the log start.
+    pub fn high_watermark(&self) -> Offset {
+        self.0.state.borrow().high_watermark
+    }
+
+    /// Takes note of the replica's high watermark, below which alone anything is deleted. It never
+    /// goes down (INV-9), but when the log is truncated.
+    pub fn set_high_watermark(&self, offset: Offset) {
+        self.0.state.borrow_mut().set_high_watermark(offset);
     }
 
     pub fn log_end_offset(&self) -> Offset {

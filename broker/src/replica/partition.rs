@@ -91,6 +91,7 @@ impl Partition {
             backlog: RefCell::default(),
             tasks,
         });
+        partition.log.set_high_watermark(partition.high_watermark.get());
         let weak = Rc::downgrade(&partition);
         log.on_durable(move |advance| {
             if let Some(partition) = Weak::upgrade(&weak) {
@@ -288,14 +289,8 @@ impl Partition {
     fn advance(&self, durable_end_offset: Offset) {
         let before = self.high_watermark.get();
         assert!(durable_end_offset >= before, "INV-9: {durable_end_offset} after {before}");
-        assert!(
-            self.log.log_start_offset() <= durable_end_offset
-                && durable_end_offset <= self.log.log_end_offset(),
-            "INV-1: {} <= {durable_end_offset} <= {}",
-            self.log.log_start_offset(),
-            self.log.log_end_offset(),
-        );
         self.high_watermark.set(durable_end_offset);
+        self.log.set_high_watermark(durable_end_offset);
         let mut exposed_bytes = 0;
         {
             let mut unexposed = self.unexposed.borrow_mut();

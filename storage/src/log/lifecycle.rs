@@ -76,6 +76,7 @@ impl State {
             segments: loaded.segments,
             tail: loaded.tail,
             log_start_offset: loaded.log_start_offset,
+            high_watermark: loaded.log_start_offset,
             durable: loaded.end,
             read_ends: Vec::new(),
             dirty_bytes: 0,
@@ -296,8 +297,10 @@ impl Inner {
         {
             let mut state = self.state.borrow_mut();
             let truncations = state.truncations + 1;
+            let high_watermark = state.high_watermark.min(loaded.end.offset);
             *state = State::new(loaded, config);
             state.truncations = truncations;
+            state.high_watermark = high_watermark;
             state.epochs_changed = false;
         }
         self.durable_changed.notify_all();

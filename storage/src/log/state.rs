@@ -59,6 +59,8 @@ pub(super) struct State {
     pub(super) segments: BTreeMap<Offset, Segment>,
     pub(super) tail: Tail,
     pub(super) log_start_offset: Offset,
+    /// As the replica said last; the log start until it has.
+    pub(super) high_watermark: Offset,
     /// Up to here the files are flushed.
     pub(super) durable: Cursor,
     /// Where readers of files have stopped, the latest last: where they will go on.
@@ -108,10 +110,14 @@ impl State {
     /// INV-1, as far as one log knows it.
     pub(super) fn check_invariants(&self) {
         let end = self.log_end_offset();
+        let (start, high_watermark) = (self.log_start_offset, self.high_watermark);
         assert!(
-            self.log_start_offset <= end,
-            "INV-1: log_start_offset {} <= log_end_offset {end}",
-            self.log_start_offset
+            start <= high_watermark,
+            "INV-1: log_start_offset {start} <= high_watermark {high_watermark}"
+        );
+        assert!(
+            high_watermark <= end,
+            "INV-1: high_watermark {high_watermark} <= log_end_offset {end}"
         );
         assert!(
             self.durable.offset <= end,

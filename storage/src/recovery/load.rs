@@ -59,12 +59,14 @@ pub(crate) async fn load(
     let scan_from = if opening.clean { None } else { Some(opening.recovery_point) };
     let (segments, tail) = context.load_segments(&mut listing, scan_from, &mut epochs).await?;
     let (first, end) = bounds(&segments);
+    let log_start_offset = opening.log_start_offset.clamp(first, end.offset);
     epochs.truncate_from_end(end.offset);
+    epochs.truncate_from_start(log_start_offset);
     let (producers, snapshot_offset) =
         load_producers(&context, &segments, listing.snapshots, end.offset).await?;
     Ok(Loaded {
         topic_id,
-        log_start_offset: opening.log_start_offset.clamp(first, end.offset),
+        log_start_offset,
         segments,
         tail,
         end,

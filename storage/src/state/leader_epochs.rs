@@ -101,6 +101,19 @@ impl LeaderEpochs {
         self.entries.truncate(keep);
         changed
     }
+
+    /// Forgets what lies below `start_offset`; the epoch that holds it begins there from now on.
+    /// Returns whether anything changed. Source: Kafka's `LeaderEpochFileCache.truncateFromStart`.
+    pub(crate) fn truncate_from_start(&mut self, start_offset: Offset) -> bool {
+        let above = self.entries.partition_point(|entry| entry.start_offset <= start_offset);
+        let Some(holder) = above.checked_sub(1) else {
+            return false;
+        };
+        self.entries.drain(..holder);
+        let holds = self.entries.first_mut().filter(|entry| entry.start_offset < start_offset);
+        let moved = holds.map(|entry| entry.start_offset = start_offset).is_some();
+        moved || holder > 0
+    }
 }
 
 #[cfg(test)]
@@ -158,6 +171,25 @@ mod tests {
         assert!(epochs.truncate_from_end(Offset(10)));
         assert_eq!(epochs.encode(), "0\n1\n0 0\n");
         assert!(!epochs.truncate_from_end(Offset(10)));
+    }
+
+    #[test]
+    fn what_lies_below_the_log_start_is_forgotten() {
+        for (start_offset, changed, want) in [
+            (0, false, "0\n3\n0 0\n2 10\n5 20\n"),
+            (7, true, "0\n3\n0 7\n2 10\n5 20\n"),
+            (10, true, "0\n2\n2 10\n5 20\n"),
+            (99, true, "0\n1\n5 99\n"),
+        ] {
+            let mut epochs = sample();
+            assert_eq!(epochs.truncate_from_start(Offset(start_offset)), changed, "{start_offset}");
+            assert_eq!(epochs.encode(), want, "{start_offset}");
+            assert!(!epochs.truncate_from_start(Offset(start_offset)), "again {start_offset}");
+        }
+        let mut begins_late = LeaderEpochs::default();
+        begins_late.maybe_assign(LeaderEpoch(3), Offset(7));
+        assert!(!begins_late.truncate_from_start(Offset(6)));
+        assert!(!LeaderEpochs::default().truncate_from_start(Offset(6)));
     }
 
     #[test]

@@ -5,7 +5,9 @@ use std::rc::Rc;
 
 use crate::support::*;
 use protocol::model::{LeaderEpoch, Offset, TimestampMs};
-use storage::{AppendError, Appended, EpochEnd, PartitionLog, ReadError, StorageError};
+use storage::{
+    AppendError, Appended, EpochEnd, PartitionLog, RaiseLogStartError, ReadError, StorageError,
+};
 
 /// Enough for several segments of 64 KiB, batches of very different sizes among them.
 fn many_batches() -> Vec<protocol::record_batch::RecordBatch> {
@@ -445,5 +447,34 @@ fn a_batch_larger_than_a_segment_is_refused() {
         let refused = log.append_as_leader(&[batch(0, 1, 70_000)], how(0));
         assert!(matches!(refused, Err(AppendError::BatchTooLarge { .. })));
         assert_eq!(log.log_end_offset(), Offset(0));
+    });
+}
+
+#[test]
+fn the_log_start_moves_below_the_high_watermark_only() {
+    in_both_worlds(|directory| async move {
+        let log = create(&directory).await;
+        for leader_epoch in [0, 2] {
+            log.append_as_leader(&[batch(0, 10, 10)], how(leader_epoch)).expect("appended");
+        }
+        log.flush().await.expect("durable");
+        let out_of_range =
+            |moved| matches!(moved, Err(RaiseLogStartError::OffsetOutOfRange { .. }));
+        assert!(out_of_range(log.raise_log_start(Offset(1))), "nobody has told a high watermark");
+        log.set_high_watermark(Offset(15));
+        for (offset, moved, start) in [(0, false, 0), (4, true, 4), (3, false, 4), (15, true, 15)] {
+            assert_eq!(log.raise_log_start(Offset(offset)).expect("in range"), moved, "{offset}");
+            assert_eq!(log.log_start_offset(), Offset(start), "{offset}");
+        }
+        assert!(out_of_range(log.raise_log_start(Offset(16))));
+        assert_eq!(log.leader_epoch_at(Offset(14)), None);
+        assert_eq!(log.leader_epoch_at(Offset(15)), Some(LeaderEpoch(2)));
+        let refused = log.read(Offset(14), 1, true, Offset(20)).await;
+        assert!(matches!(refused, Err(ReadError::OffsetOutOfRange { .. })));
+        let read = log.read(Offset(15), 1, true, Offset(20)).await.expect("read");
+        assert_eq!(read.base_offset, Some(Offset(10)), "the batch that holds it");
+        // A batch that holds the log start is cut whole, and the start goes down with it, as in Kafka.
+        log.truncate_to(Offset(15)).await.expect("truncated");
+        assert_eq!((log.log_start_offset(), log.high_watermark()), (Offset(10), Offset(10)));
     });
 }
