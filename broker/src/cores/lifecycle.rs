@@ -107,7 +107,7 @@ async fn accept(core: Rc<Core>, counts: Rc<ConnectionCounts>, serve: Event, fata
     let Some(address) = config.listen_address else {
         return fatal.raise(format!("{}: no address", config.listener));
     };
-    let acceptor = match Acceptor::bind(address, config.socket_listen_backlog) {
+    let acceptor = match Acceptor::bind(address, config.socket_listen_backlog).await {
         Ok(acceptor) => acceptor,
         Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
             return fatal.raise(format!(

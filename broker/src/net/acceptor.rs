@@ -2,12 +2,19 @@
 //! `SO_REUSEPORT` would hash few connections badly and let a second broker take half of them.
 
 use std::cell::RefCell;
+use std::io::ErrorKind;
 use std::rc::Rc;
+use std::time::Duration;
 
 use reactor::CoreIndex;
 use reactor::net::{SocketAddr, TcpListener};
 
 use crate::cores::{Core, CoreRequest};
+
+/// How long an address may stay in use before another broker must be the reason: long beside the 10 ms
+/// that a killed broker's takes on an idle host, short beside a person's patience.
+const ADDRESS_WAIT_MAX: Duration = Duration::from_secs(2);
+const ADDRESS_RETRY: Duration = Duration::from_millis(5);
 
 /// Open connections of each core, kept on the accepting core.
 pub struct ConnectionCounts {
@@ -45,8 +52,19 @@ pub struct Acceptor {
 
 impl Acceptor {
     /// Takes the address; connections wait in the kernel's queue until [`Acceptor::run`].
-    pub fn bind(address: SocketAddr, backlog: usize) -> std::io::Result<Self> {
-        Ok(Acceptor { listener: TcpListener::bind(address, backlog)? })
+    ///
+    /// A broker that was killed holds its address for some milliseconds after its process is gone: until
+    /// the kernel has taken its io_urings apart. So an address in use is asked for again for a while.
+    pub async fn bind(address: SocketAddr, backlog: usize) -> std::io::Result<Self> {
+        let deadline = reactor::now() + ADDRESS_WAIT_MAX;
+        loop {
+            match TcpListener::bind(address, backlog) {
+                Ok(listener) => return Ok(Acceptor { listener }),
+                Err(error) if error.kind() != ErrorKind::AddrInUse => return Err(error),
+                Err(error) if reactor::now() >= deadline => return Err(error),
+                Err(_) => reactor::sleep(ADDRESS_RETRY).await,
+            }
+        }
     }
 
     /// Accepts until the core stops.
@@ -68,7 +86,7 @@ impl Acceptor {
                     // Out of descriptors, most likely: those that are open go on, and a pause keeps
                     // this from spinning.
                     tracing::warn!(%error, "cannot accept a connection");
-                    reactor::sleep(std::time::Duration::from_millis(100)).await;
+                    reactor::sleep(Duration::from_millis(100)).await;
                 }
             }
         }
