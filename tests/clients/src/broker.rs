@@ -5,19 +5,19 @@ use crate::tools::{KafkaTool, Tools, target};
 use anyhow::{Context, Result, bail, ensure};
 use std::fmt;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tempfile::TempDir;
 
 const START_DEADLINE: Duration = Duration::from_secs(60);
 const STOP_DEADLINE: Duration = Duration::from_secs(60);
 /// How often a broker that prints nothing is asked again whether it listens.
-const LISTEN_RETRY: Duration = Duration::from_millis(20);
+const LISTEN_RETRY: Duration = Duration::from_millis(2);
 /// A port that was free may be taken when the broker comes to it; then another one is chosen.
 const START_ATTEMPTS_MAX: usize = 3;
 
@@ -118,10 +118,28 @@ impl fmt::Display for Setting {
     }
 }
 
+/// What the configuration of a site says beyond what every one says.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    /// Of a topic that says nothing else.
+    pub partition_count: usize,
+    /// `log.dirs`; none means one of the site's own.
+    pub log_dirs: Vec<PathBuf>,
+    /// More lines of `server.properties`.
+    pub lines: Vec<String>,
+}
+
+impl Default for Layout {
+    fn default() -> Self {
+        Self { partition_count: Site::PARTITION_COUNT, log_dirs: Vec::new(), lines: Vec::new() }
+    }
+}
+
 /// A formatted data directory with its configuration; brokers start on it one after the other.
 #[derive(Debug)]
 pub struct Site {
     pub setting: Setting,
+    layout: Layout,
     folder: TempDir,
     port: u16,
 }
@@ -131,11 +149,20 @@ impl Site {
 
     /// Formats a new data directory for a broker on a port that is free now.
     pub fn format(tools: &Tools, setting: Setting) -> Result<Self> {
+        Self::format_as(tools, setting, Layout::default())
+    }
+
+    /// The same, laid out as `layout` says.
+    pub fn format_as(tools: &Tools, setting: Setting, mut layout: Layout) -> Result<Self> {
         let kind = setting.kind;
         let folder = tempfile::Builder::new().prefix("millrace-clients-").tempdir()?;
         let [port, controller_port] = free_ports()?;
-        let site = Self { setting, folder, port };
-        std::fs::write(site.properties(), site.configuration(port, controller_port, &site.data()))?;
+        if layout.log_dirs.is_empty() {
+            layout.log_dirs.push(folder.path().join("data"));
+        }
+        let site = Self { setting, layout, folder, port };
+        let log_dirs = &site.layout.log_dirs;
+        std::fs::write(site.properties(), site.configuration(port, controller_port, log_dirs))?;
         let mut random = kind.storage(tools);
         let id = run(random.arg("random-uuid"), "", START_DEADLINE)?.success()?;
         // The JVM may warn on the same stream; the id is the last line.
@@ -151,9 +178,18 @@ impl Site {
 
     /// Formats and starts. A port may be lost between asking for it and listening, so this retries.
     pub fn format_and_start(tools: &Tools, setting: Setting) -> Result<(Self, Broker)> {
+        Self::format_and_start_as(tools, setting, &Layout::default())
+    }
+
+    /// The same, laid out as `layout` says; a log directory of its own must be empty.
+    pub fn format_and_start_as(
+        tools: &Tools,
+        setting: Setting,
+        layout: &Layout,
+    ) -> Result<(Self, Broker)> {
         let mut last = None;
         for _ in 0..START_ATTEMPTS_MAX {
-            let site = Self::format(tools, setting)?;
+            let site = Self::format_as(tools, setting, layout.clone())?;
             match site.start(tools) {
                 Ok(broker) => return Ok((site, broker)),
                 Err(error) => last = Some(error),
@@ -162,8 +198,13 @@ impl Site {
         Err(last.context("START_ATTEMPTS_MAX is not 0")?)
     }
 
+    /// The first log directory.
     pub fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
+        self.layout.log_dirs[0].clone()
+    }
+
+    pub fn log_dirs(&self) -> &[PathBuf] {
+        &self.layout.log_dirs
     }
 
     pub fn properties(&self) -> PathBuf {
@@ -172,8 +213,33 @@ impl Site {
 
     /// Starts a broker and waits until it listens.
     pub fn start(&self, tools: &Tools) -> Result<Broker> {
-        let Setting { kind, cores, .. } = self.setting;
-        Broker::start(kind, kind.start(tools, &self.properties(), cores), self.port)
+        self.start_of(self.setting.kind, tools)
+    }
+
+    /// Starts a broker of `kind`, whichever formatted the directory, and waits until it listens.
+    pub fn start_of(&self, kind: Kind, tools: &Tools) -> Result<Broker> {
+        let mut broker = self.start_unseen(kind, tools)?;
+        broker.await_listening()?;
+        Ok(broker)
+    }
+
+    /// Starts a broker of `kind` and does not wait.
+    pub fn start_unseen(&self, kind: Kind, tools: &Tools) -> Result<Broker> {
+        let command = kind.start(tools, &self.properties(), self.setting.cores);
+        Broker::start(kind, command, self.port)
+    }
+
+    /// Runs a broker of `kind` that is expected to refuse, to its end.
+    pub fn refusal(&self, kind: Kind, tools: &Tools) -> Result<crate::Finished> {
+        let mut command = kind.start(tools, &self.properties(), self.setting.cores);
+        run(&mut command, "", START_DEADLINE).context("the broker must refuse to run")
+    }
+
+    /// Runs a command of the storage tool of `kind` on this site's configuration.
+    pub fn storage(&self, kind: Kind, tools: &Tools, command: &str) -> Result<crate::Finished> {
+        let mut storage = kind.storage(tools);
+        storage.arg(command).arg("--config").arg(self.properties());
+        run(&mut storage, "", START_DEADLINE)
     }
 
     /// Runs a second broker to its end, which must come by itself: on the port of this one with
@@ -182,15 +248,15 @@ impl Site {
         let other = Self::format(tools, self.setting)?;
         let [other_port, controller_port] = free_ports()?;
         let (port, data) = match shares {
-            Shares::Port => (self.port, other.data()),
-            Shares::DataDirectory => (other_port, self.data()),
+            Shares::Port => (self.port, other.log_dirs()),
+            Shares::DataDirectory => (other_port, self.log_dirs()),
         };
-        std::fs::write(other.properties(), self.configuration(port, controller_port, &data))?;
-        let mut command = self.setting.kind.start(tools, &other.properties(), self.setting.cores);
-        run(&mut command, "", START_DEADLINE).context("a second broker must refuse to run")
+        std::fs::write(other.properties(), self.configuration(port, controller_port, data))?;
+        other.refusal(self.setting.kind, tools)
     }
 
-    fn configuration(&self, port: u16, controller_port: u16, data: &Path) -> String {
+    fn configuration(&self, port: u16, controller_port: u16, log_dirs: &[PathBuf]) -> String {
+        let log_dirs: Vec<_> = log_dirs.iter().map(|path| path.to_string_lossy()).collect();
         let quorum = match self.setting.quorum {
             Quorum::Static => "controller.quorum.voters=1@",
             Quorum::Dynamic => "controller.quorum.bootstrap.servers=",
@@ -203,12 +269,14 @@ impl Site {
              listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}\n\
              advertised.listeners=PLAINTEXT://127.0.0.1:{port}\n\
              listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT\n\
-             log.dirs={data}\n\
+             log.dirs={log_dirs}\n\
              num.partitions={partitions}\n\
              offsets.topic.replication.factor=1\n\
-             offsets.topic.num.partitions=1\n",
-            data = data.display(),
-            partitions = Self::PARTITION_COUNT,
+             offsets.topic.num.partitions=1\n\
+             {lines}\n",
+            log_dirs = log_dirs.join(","),
+            partitions = self.layout.partition_count,
+            lines = self.layout.lines.join("\n"),
         )
     }
 }
@@ -228,11 +296,13 @@ pub struct Broker {
     address: SocketAddr,
     said: Receiver<String>,
     log: String,
+    started: Instant,
 }
 
 impl Broker {
     fn start(kind: Kind, mut command: Command, port: u16) -> Result<Self> {
         let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let started = Instant::now();
         let mut child = child.spawn().with_context(|| format!("starting {}", kind.name()))?;
         let (sender, said) = channel();
         let streams: [Option<Box<dyn Read + Send>>; 2] = [
@@ -250,16 +320,15 @@ impl Broker {
             });
         }
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let mut broker = Self { kind, child, address, said, log: String::new() };
-        broker.await_listening()?;
-        Ok(broker)
+        Ok(Self { kind, child, address, said, log: String::new(), started })
     }
 
-    fn await_listening(&mut self) -> Result<()> {
+    /// Waits until the broker answers. Returns how long after its start it did.
+    pub fn await_listening(&mut self) -> Result<Duration> {
         let until = Instant::now() + START_DEADLINE;
         loop {
-            if TcpStream::connect_timeout(&self.address, Duration::from_secs(1)).is_ok() {
-                return Ok(());
+            if answers(self.address).is_ok() {
+                return Ok(self.started.elapsed());
             }
             if let Some(status) = self.child.try_wait()? {
                 bail!("{} ended with {status}: {}", self.kind.name(), self.log());
@@ -311,7 +380,7 @@ impl Broker {
     }
 
     /// An ERROR line means that a person must look, and no client here gives a reason for one.
-    fn check_log(&mut self) -> Result<()> {
+    pub fn check_log(&mut self) -> Result<()> {
         self.log();
         let error =
             self.log.lines().find(|line| line.contains("ERROR") || line.contains("panicked"));
@@ -324,13 +393,39 @@ impl Broker {
         self.log.push('\n');
     }
 
+    /// Sends a signal by its name, as kill(1) does.
+    fn signal(&self, name: &str) -> Result<()> {
+        let pid = self.child.id().to_string();
+        run(Command::new("kill").args([name, &pid]), "", STOP_DEADLINE)?.success()?;
+        Ok(())
+    }
+
+    /// Freezes the process (SIGSTOP): its sockets stay open, nobody answers.
+    pub fn freeze(&self) -> Result<()> {
+        self.signal("-STOP")
+    }
+
+    /// Lets a frozen process go on (SIGCONT).
+    pub fn thaw(&self) -> Result<()> {
+        self.signal("-CONT")
+    }
+
+    /// Ends the process where it is (SIGKILL). An error when it had ended before, or said ERROR.
+    pub fn kill(mut self) -> Result<()> {
+        if let Some(status) = self.child.try_wait()? {
+            bail!("it had ended before, with {status}: {}", self.log());
+        }
+        self.child.kill()?;
+        self.child.wait()?;
+        self.check_log()
+    }
+
     /// Asks the broker to stop (SIGTERM) and waits until it has, cleanly.
     pub fn stop(mut self) -> Result<()> {
         if let Some(status) = self.child.try_wait()? {
             bail!("it had ended before, with {status}: {}", self.log());
         }
-        let pid = self.child.id().to_string();
-        run(Command::new("kill").args(["-TERM", &pid]), "", STOP_DEADLINE)?.success()?;
+        self.signal("-TERM")?;
         let until = Instant::now() + STOP_DEADLINE;
         loop {
             if let Some(status) = self.child.try_wait()? {
@@ -352,12 +447,35 @@ impl Drop for Broker {
     }
 }
 
+/// Asks for the versions of the APIs. A connection alone shows nothing: the kernel accepts it for a broker
+/// that is not there yet, and for some milliseconds for one that was killed.
+fn answers(address: SocketAddr) -> std::io::Result<()> {
+    const DEADLINE: Duration = Duration::from_secs(1);
+    // Length, ApiVersions (18), version 0, correlation id 0x4d4d, no client id.
+    const REQUEST: [u8; 14] = [0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0x4d, 0x4d, 0xff, 0xff];
+    let mut stream = TcpStream::connect_timeout(&address, DEADLINE)?;
+    stream.set_read_timeout(Some(DEADLINE))?;
+    stream.write_all(&REQUEST)?;
+    let mut answer = [0; 8];
+    stream.read_exact(&mut answer)?;
+    let same = answer[4..] == REQUEST[8..12];
+    same.then_some(()).ok_or_else(|| ErrorKind::InvalidData.into())
+}
+
+/// Ports that nobody listens on, below those from which a client's own end is chosen: a client that
+/// tries to reach a broker which is away could otherwise be given that very port, and keep it.
 fn free_ports<const N: usize>() -> Result<[u16; N]> {
+    const FIRST: u16 = 10_000;
+    const COUNT: u16 = 22_000;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.subsec_nanos();
+    let start = now.wrapping_add(std::process::id()) % u32::from(COUNT);
+    let mut candidates = (0..COUNT).map(|step| FIRST + (start as u16 + step) % COUNT);
     // All are held until all are known, so that they differ.
     let mut listeners = Vec::with_capacity(N);
     let mut ports = [0; N];
     for port in &mut ports {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let bound = candidates.find_map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok());
+        let listener = bound.context("no port is free")?;
         *port = listener.local_addr()?.port();
         listeners.push(listener);
     }

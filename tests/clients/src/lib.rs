@@ -13,7 +13,7 @@ mod segments;
 pub mod suites;
 mod tools;
 
-pub use broker::{Broker, Kind, Quorum, Setting, Site};
+pub use broker::{Broker, Kind, Layout, Quorum, Setting, Site};
 pub use client::{Client, Codec};
 pub use process::{Finished, run};
 pub use records::{Produced, ReadRecord, check_read};
