@@ -19,11 +19,12 @@ const SUITES: &[(&str, Suite)] = &[
     ("loom", loom),
     ("release", release),
     ("clients", clients),
+    ("cluster", cluster),
     ("demo", demo),
 ];
 
 /// Crates whose tests are suites of their own.
-const OWN_SUITES: &[&str] = &["clients", "simulator", "tidy"];
+const OWN_SUITES: &[&str] = &["clients", "cluster", "simulator", "tidy"];
 
 /// Runs the named suites, all when none is named, and prints the table. Fails when a check failed.
 pub fn run(names: &[String]) -> Result<ExitCode> {
@@ -134,13 +135,23 @@ fn release() -> Result<Outcome> {
     count::single(&mut cargo(&["build", "--release", "--package", "broker"]))
 }
 
-/// Real clients against the release binary. What setup could not fetch, the suite names as skipped.
+/// Real clients against the release binary.
 fn clients() -> Result<Outcome> {
+    against_release("clients")
+}
+
+/// The release binary as processes that are killed, frozen and swapped.
+fn cluster() -> Result<Outcome> {
+    against_release("cluster")
+}
+
+/// The tests of `package`. What setup could not fetch for them, they name as skipped.
+fn against_release(package: &str) -> Result<Outcome> {
     if !setup::millrace().exists() {
         return Ok(Outcome::skipped("there is no release binary"));
     }
     setup::report_missing();
-    let mut command = cargo(&["test", "--package", "clients"]);
+    let mut command = cargo(&["test", "--package", package]);
     command.env("MILLRACE_BIN", setup::millrace());
     if let Ok(jars) = setup::kafka_jars() {
         command.env("KAFKA_JARS", jars);

@@ -15,6 +15,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("xtask", &["protocol", "simulator", "tidy"]),
     ("simulator", &["broker", "controller", "protocol", "reactor", "storage"]),
     ("clients", &["protocol"]),
+    ("cluster", &["clients"]),
     ("loom-check", &[]),
     ("tidy", &[]),
 ];

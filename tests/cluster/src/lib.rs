@@ -1,0 +1,19 @@
+//! Real brokers, as processes, under what processes and disks suffer: killed, frozen, swapped with
+//! Apache Kafka.
+//!
+//! What a case needs and the host lacks, it names as the reason for which it is skipped.
+
+mod ledger;
+mod load;
+mod place;
+mod random;
+mod scale;
+mod spread;
+pub mod suites;
+
+pub use ledger::{Ledger, Record};
+pub use load::{Load, Traffic, fill};
+pub use place::folder;
+pub use random::Random;
+pub use scale::Scale;
+pub use spread::Spread;

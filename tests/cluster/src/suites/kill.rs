@@ -1,0 +1,122 @@
+//! SIGKILL at random moments, again and again, while librdkafka produces and reads.
+
+use crate::{Load, Random, Scale, Spread, Traffic, fill};
+use anyhow::{Context, Result, ensure};
+use clients::{Broker, Kind, Layout, Quorum, Report, Setting, Site, Tools};
+use std::time::Duration;
+
+const TOPIC: &str = "orders";
+const BALLAST_TOPIC: &str = "ballast";
+/// A start may take this long at most, whatever lies on disk.
+const LISTENING_DEADLINE: Duration = Duration::from_secs(1);
+/// Acknowledgements after a start before the next kill may come: more than the producers may still have to
+/// report from before.
+const ACKNOWLEDGED_BETWEEN_KILLS: u64 = 2000;
+/// The longest time from there to the kill.
+const BETWEEN_KILLS_MAX: Duration = Duration::from_millis(700);
+/// One kill in so many comes while the broker is still about to start, within this time.
+const EARLY_ONE_IN: u64 = 8;
+const EARLY_MAX: Duration = Duration::from_millis(150);
+/// How long a broker that listens again may take to be under load and to serve what it had acknowledged.
+const BACK_DEADLINE: Duration = Duration::from_secs(60);
+const PRODUCER_COUNT: usize = 4;
+/// Records a second: load for the broker, with something left of the host for the clients.
+const RATE: u64 = 5000;
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+const MIB: u64 = 1 << 20;
+
+/// One broker's life, with its deaths.
+#[derive(Debug)]
+struct Ordeal {
+    partition_count: usize,
+    /// On disk before the first kill.
+    ballast_bytes: u64,
+    kills: usize,
+}
+
+pub fn run(report: &mut Report, kind: Kind, scale: Scale) {
+    let ordeals = [
+        (1, 4, 0, scale.pick(6, 60)),
+        (2, 16, 0, scale.pick(6, 60)),
+        (2, 64, scale.pick(256 * MIB, 10 * 1024 * MIB), scale.pick(8, 80)),
+    ];
+    for (cores, partition_count, ballast_bytes, kills) in ordeals {
+        let ordeal = Ordeal { partition_count, ballast_bytes, kills };
+        let setting = Setting { kind, cores, quorum: Quorum::Dynamic };
+        let ballast = match ballast_bytes / MIB {
+            0 => String::new(),
+            mib => format!(", {mib} MiB on disk"),
+        };
+        let name = format!(
+            "{setting}: {kills} x kill -9 under load, {partition_count} partitions{ballast}: \
+             nothing lost, doubled or misordered"
+        );
+        let needs = &[Tools::CONFLUENT_KAFKA];
+        report.case(&name, needs, |tools| endure(tools, setting, &ordeal));
+    }
+}
+
+fn endure(tools: &Tools, setting: Setting, ordeal: &Ordeal) -> Result<()> {
+    let seed = Random::fresh_seed();
+    println!("seed {seed}");
+    let mut random = Random::new(seed);
+    let partition_count = ordeal.partition_count;
+    let layout = Layout { partition_count, ..Layout::default() };
+    let (site, mut broker) = Site::format_and_start_as(tools, setting, &layout)?;
+    if ordeal.ballast_bytes > 0 {
+        let bootstrap = broker.bootstrap();
+        fill(tools, &bootstrap, BALLAST_TOPIC, partition_count, ordeal.ballast_bytes)?;
+    }
+    let mut load = Load::start(
+        tools,
+        Traffic {
+            bootstrap: broker.bootstrap(),
+            topic: TOPIC.to_owned(),
+            partition_count,
+            producer_count: PRODUCER_COUNT,
+            rate: RATE,
+            request_timeout: REQUEST_TIMEOUT,
+        },
+    )?;
+    let mut listening = Spread::default();
+    for kill in 1..=ordeal.kills {
+        broker = one_kill(tools, &site, broker, &mut load, &mut random, &mut listening)
+            .with_context(|| format!("kill {kill} of {}, seed {seed}", ordeal.kills))?;
+    }
+    let count = load.finish(tools)?;
+    broker.stop()?;
+    println!("{count} records; from exec to listening: {listening}");
+    if setting.kind == Kind::Millrace {
+        let longest = listening.longest();
+        ensure!(longest <= LISTENING_DEADLINE, "{longest:?} until it listened: {listening}");
+    }
+    Ok(())
+}
+
+/// Kills `broker` at a random moment under load and starts it again; on return all that was acknowledged
+/// before has been read.
+fn one_kill(
+    tools: &Tools,
+    site: &Site,
+    broker: Broker,
+    load: &mut Load,
+    random: &mut Random,
+    listening: &mut Spread,
+) -> Result<Broker> {
+    let enough = load.ledger().acknowledged_count() + ACKNOWLEDGED_BETWEEN_KILLS;
+    load.go_on_until("under load", BACK_DEADLINE, |ledger| ledger.acknowledged_count() >= enough)?;
+    load.go_on_for(random.up_to(BETWEEN_KILLS_MAX))?;
+    broker.kill()?;
+    while random.one_in(EARLY_ONE_IN) {
+        let unseen = site.start_unseen(site.setting.kind, tools)?;
+        load.go_on_for(random.up_to(EARLY_MAX))?;
+        unseen.kill()?;
+    }
+    let mut broker = site.start_unseen(site.setting.kind, tools)?;
+    listening.add(broker.await_listening()?);
+    let due = load.ledger().acknowledged();
+    load.go_on_until("all read that was acknowledged", BACK_DEADLINE, |ledger| {
+        ledger.has_read(&due)
+    })?;
+    Ok(broker)
+}

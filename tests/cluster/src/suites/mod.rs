@@ -1,0 +1,4 @@
+//! The cases, by the fault they are about.
+
+pub mod freeze;
+pub mod kill;

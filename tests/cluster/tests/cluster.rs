@@ -1,0 +1,20 @@
+//! `cargo test --package cluster [-- [--full] FILTER]`: real brokers under what processes and disks suffer.
+
+use clients::{Kind, Report};
+use cluster::{Scale, suites};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let mut report = Report::from_arguments();
+    let scale = Scale::from_arguments();
+    let kind = match Kind::from_environment() {
+        Ok(kind) => kind,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    suites::kill::run(&mut report, kind, scale);
+    suites::freeze::run(&mut report, kind, scale);
+    report.finish()
+}
