@@ -102,6 +102,12 @@ impl Chunk {
         range
     }
 
+    /// The bytes filled so far.
+    pub fn bytes(&self) -> &[u8] {
+        // SAFETY: bytes below `filled` are initialised, and no one writes to them any more.
+        unsafe { slice::from_raw_parts(self.block.start.as_ptr(), self.filled) }
+    }
+
     /// A shared view of `range`, which must have been filled (asserted). It keeps the memory alive.
     pub fn share(&self, range: Range<usize>) -> Bytes {
         assert!(

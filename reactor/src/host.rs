@@ -40,3 +40,8 @@ pub fn check(core_count: usize, directories: &[&Path]) -> Result<HostReport, Hos
 pub fn cpu_count() -> usize {
     crate::real::host::cpu_count()
 }
+
+/// Bytes of memory that this process may use: the host's, or what its control groups leave it.
+pub fn memory_size_bytes() -> u64 {
+    crate::real::host::memory_size_bytes()
+}

@@ -23,6 +23,7 @@ mod state;
 mod test_batches;
 mod volume;
 
+pub use chunk::ChunkPool;
 pub use config::LogConfig;
 pub use error::{AppendError, RaiseLogStartError, ReadError, StorageError};
 pub use log::{

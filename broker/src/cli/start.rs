@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 
 use super::load::Source;
+use crate::config::MemoryShares;
 use crate::cores;
 use crate::process;
 
@@ -27,8 +28,11 @@ impl Start {
         for warning in &loaded.warnings {
             tracing::warn!("{warning}");
         }
-        let config = loaded.config;
+        let mut config = loaded.config;
         let core_count = config.core_count.unwrap_or_else(reactor::host::cpu_count);
+        let host_size_bytes = reactor::host::memory_size_bytes();
+        let memory = MemoryShares::node_size_bytes(&config, core_count, host_size_bytes)?;
+        config.memory_size_bytes = Some(memory);
         let directories: Vec<&Path> = config.log_dirs.iter().map(PathBuf::as_path).collect();
         if let Some(missing) = directories.iter().find(|directory| !directory.exists()) {
             bail!("{} does not exist: run `millrace storage format`", missing.display());
@@ -42,6 +46,7 @@ impl Start {
             version = env!("CARGO_PKG_VERSION"),
             node_id = config.node_id.0,
             cores = core_count,
+            memory_mb = memory >> 20,
             listener = %config.listener,
             advertised = %config.advertised,
             "starting"

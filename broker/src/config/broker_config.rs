@@ -14,6 +14,8 @@ use super::properties::{Properties, PropertiesError};
 pub struct BrokerConfig {
     pub node_id: BrokerId,
     pub core_count: Option<usize>,
+    /// Memory of the whole node; `None` for what the host makes of it.
+    pub memory_size_bytes: Option<usize>,
     pub rack: Option<String>,
     /// Where the broker listens for clients; the host may be empty for all addresses.
     pub listener: Listener,
@@ -30,6 +32,8 @@ pub struct BrokerConfig {
     /// Sizes that storage works with; the simulator makes them small.
     pub storage: storage::Settings,
     pub socket_request_size_bytes_max: usize,
+    /// The largest batch, where a topic says nothing else.
+    pub message_size_bytes_max: usize,
     pub socket_listen_backlog: usize,
     pub connections_idle_ms_max: u64,
     pub fetch_size_bytes_max: usize,
@@ -94,6 +98,9 @@ impl BrokerConfig {
         let config = BrokerConfig {
             node_id: BrokerId(node_id as i32),
             core_count: reader.integer("millrace.cores")?.map(|count| count as usize),
+            memory_size_bytes: reader
+                .integer("millrace.memory.bytes")?
+                .map(|size| usize::try_from(size).unwrap_or(usize::MAX)),
             rack: reader.text("broker.rack").map(str::to_owned),
             listener,
             listen_address: None,
@@ -104,6 +111,7 @@ impl BrokerConfig {
             metadata_log_dir,
             storage: storage::Settings::default(),
             socket_request_size_bytes_max: reader.size("socket.request.max.bytes")?,
+            message_size_bytes_max: reader.size("message.max.bytes")?,
             socket_listen_backlog: reader.size("socket.listen.backlog.size")?,
             connections_idle_ms_max: reader.size("connections.max.idle.ms")? as u64,
             fetch_size_bytes_max: reader.size("fetch.max.bytes")?,

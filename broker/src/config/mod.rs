@@ -3,9 +3,13 @@
 mod broker_config;
 pub mod keys;
 mod listener;
+mod memory;
 mod properties;
 pub mod topic_settings;
 
 pub use broker_config::{BrokerConfig, ConfigError, Loaded};
 pub use listener::{Endpoint, Listener, ListenerError};
+pub use memory::{
+    BATCH_PART, MemoryShares, SMALL_FRAME_SIZE_BYTES_MAX, SMALL_FRAMES_PART, TooLittleMemory,
+};
 pub use properties::{Properties, PropertiesError};

@@ -101,7 +101,7 @@ pub async fn start(core: &Core) -> Result<Started, StartError> {
     let incarnation_id = random_uuid();
     let bootstrap = read_bootstrap(metadata).await?;
     let directory = metadata.join(METADATA_DIRECTORY);
-    let (log, loader) = load_log(config, &directory, is_clean).await?;
+    let (log, loader) = load_log(core, &directory, is_clean).await?;
     let quorum_state = directory.join(QUORUM_STATE);
     let stored = read_if_there(&quorum_state).await?;
     let controller_config = ControllerConfig {
@@ -220,10 +220,11 @@ fn describe(directory: &LogDirectory, id: DirectoryId) -> Directory {
 /// Opens or makes the metadata log and reads all of it. What is read is durable: opening flushes what
 /// an unclean stop left.
 async fn load_log(
-    config: &BrokerConfig,
+    core: &Core,
     directory: &Path,
     clean: bool,
 ) -> Result<(PartitionLog, Loader), StartError> {
+    let config = &core.node.config;
     let mut loader = Loader::new();
     let entries = match reactor::directory::list(directory).await {
         Ok(entries) => entries,
@@ -244,7 +245,7 @@ async fn load_log(
     };
     let has_log = entries.iter().any(|entry| entry.name.ends_with(".log"));
     // Never a core's volume: the metadata log is flushed by itself, into its own segments.
-    let volume = Volume::new(&config.metadata_log_dir, config.storage.clone());
+    let volume = Volume::new(&config.metadata_log_dir, config.storage.clone(), core.chunks.clone());
     let log = if has_log {
         let opening =
             Opening { clean, recovery_point: Offset::ZERO, log_start_offset: Offset::ZERO };

@@ -3,6 +3,7 @@
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -12,24 +13,22 @@ use reactor::CoreIndex;
 use reactor::mesh::Mesh;
 use reactor::sync::Event;
 use reactor::task::Group;
-use storage::Volume;
+use storage::{ChunkPool, Volume};
 
 use super::deadlines::Deadlines;
 use super::message::{CoreReply, CoreRequest};
 use super::view::ClusterView;
-use crate::config::BrokerConfig;
+use crate::config::{BrokerConfig, MemoryShares};
 use crate::controller_core::ControllerCore;
 use crate::net::FrameMemory;
 use crate::replica::{FetchKey, FetchWatch, Partition, PartitionKey};
-
-/// Memory of a node for requests that are being read or served: two of the largest that Kafka's default
-/// `socket.request.max.bytes` allows, and room for small ones beside them.
-const FRAMES_SIZE_BYTES: usize = 256 << 20;
 
 /// What is the same on all cores of a node for as long as it runs.
 #[derive(Debug)]
 pub struct Node {
     pub config: BrokerConfig,
+    /// What each core may use.
+    pub memory: MemoryShares,
     /// The core that runs the controller.
     pub controller_core: CoreIndex,
     /// The core that accepts connections.
@@ -42,6 +41,8 @@ pub struct Core {
     pub node: Arc<Node>,
     pub mesh: Mesh<CoreRequest, CoreReply>,
     pub deadlines: Rc<Deadlines>,
+    /// The memory of all this core's logs.
+    pub chunks: Rc<ChunkPool>,
     /// This core's part of each of the node's log directories.
     pub volumes: Vec<Rc<Volume>>,
     /// Memory for requests that are being read or served.
@@ -70,19 +71,19 @@ pub struct ProducerIdBlock {
 impl Core {
     pub fn new(index: CoreIndex, node: Arc<Node>, mesh: Mesh<CoreRequest, CoreReply>) -> Rc<Self> {
         let core_count = mesh.core_count();
-        // Each core gets its part; a single frame may always be as large as the configuration allows.
-        let frames_bytes =
-            (FRAMES_SIZE_BYTES / core_count).max(node.config.socket_request_size_bytes_max);
         let config = &node.config;
-        let volumes =
-            config.log_dirs.iter().map(|path| Volume::new(path, config.storage.clone())).collect();
+        let chunks = ChunkPool::new(node.memory.chunks);
+        let volume = |path: &PathBuf| Volume::new(path, config.storage.clone(), chunks.clone());
+        let volumes = config.log_dirs.iter().map(volume).collect();
+        let frames = FrameMemory::new(node.memory.frames);
         Rc::new(Core {
             index,
+            chunks,
             volumes,
             node,
             mesh,
             deadlines: Rc::default(),
-            frames: FrameMemory::new(frames_bytes),
+            frames,
             connections: Group::new(),
             tasks: Group::new(),
             stop: Event::new(),

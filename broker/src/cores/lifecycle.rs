@@ -14,7 +14,7 @@ use super::inbox::{self, InboxTargets};
 use super::message::{ClosedPartition, CoreReply, CoreRequest};
 use super::prepare::Preparer;
 use super::together::together;
-use crate::config::BrokerConfig;
+use crate::config::{BrokerConfig, MemoryShares};
 use crate::controller_core::{ControllerCore, Publisher};
 use crate::net::{Acceptor, ConnectionCounts};
 use crate::process::{Fatal, Stop};
@@ -33,9 +33,11 @@ pub struct CoreSeed {
     fatal: Fatal,
 }
 
-/// Seeds for `core_count` cores of one node.
+/// Seeds for `core_count` cores of one node. They get the memory that `config` names, at least what works.
 pub fn seeds(config: BrokerConfig, core_count: usize, stop: Stop, fatal: Fatal) -> Vec<CoreSeed> {
+    let memory_size_bytes = config.memory_size_bytes.unwrap_or_default();
     let node = Arc::new(Node {
+        memory: MemoryShares::new(memory_size_bytes, core_count, &config),
         config,
         // The last core shares its CPU with the controller.
         controller_core: CoreIndex(core_count - 1),

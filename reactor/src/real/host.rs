@@ -226,16 +226,41 @@ pub(crate) fn cpu_count() -> usize {
     cpu_quota().map_or(allowed, |quota| allowed.min(quota)).max(1)
 }
 
+/// What a host is taken to have that does not tell.
+const MEMORY_SIZE_BYTES_ASSUMED: u64 = 1 << 30;
+
 /// CPUs that the quotas of this process's control group and its parents leave it, rounded up.
 fn cpu_quota() -> Option<usize> {
-    let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
-    let own = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
+    control_group_values("cpu.max").iter().filter_map(|line| parse_quota(line)).min()
+}
+
+/// The line of `file` in this process's control group and in each of its parents that has one.
+fn control_group_values(file: &str) -> Vec<String> {
+    let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let Some(own) = groups.lines().find_map(|line| line.strip_prefix("0::/")) else {
+        return Vec::new();
+    };
     let group = Path::new("/sys/fs/cgroup").join(own);
     group
         .ancestors()
         .take_while(|group| group.starts_with("/sys/fs/cgroup"))
-        .filter_map(|group| parse_quota(&read_line(group.join("cpu.max"))?))
-        .min()
+        .filter_map(|group| read_line(group.join(file)))
+        .collect()
+}
+
+/// Bytes of memory that this process may use: the host's, or what its control groups leave it.
+pub(crate) fn memory_size_bytes() -> u64 {
+    let lines = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let total = lines.lines().find_map(parse_memory_total).unwrap_or(MEMORY_SIZE_BYTES_ASSUMED);
+    let limits = control_group_values("memory.max");
+    limits.iter().filter_map(|limit| limit.parse().ok()).fold(total, u64::min)
+}
+
+/// Bytes of a `MemTotal:` line of `/proc/meminfo`, which says them in KiB.
+fn parse_memory_total(line: &str) -> Option<u64> {
+    let kib: u64 =
+        line.strip_prefix("MemTotal:")?.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib << 10)
 }
 
 /// CPUs of a `cpu.max` line: `quota period` in microseconds; `None` where it says `max`.

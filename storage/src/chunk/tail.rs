@@ -2,7 +2,9 @@
 //!
 //! A chunk begins at an aligned position of its segment, so that its full blocks are written to the
 //! file as they are. A batch lies in one chunk; where the next does not fit any more, a new chunk
-//! begins with a copy of the last partial block (its lead-in), so that the same holds for it.
+//! begins with a copy of the last partial block (its lead-in), so that the same holds for it. Chunks
+//! whose bytes are all in the file may be evicted by the core's pool at any time; those that are left
+//! are a cache, with holes.
 //!
 //! ```text
 //! segment   0 ........ 4096 ........ 8192 ....
@@ -11,18 +13,18 @@
 //! ```
 
 use std::collections::VecDeque;
+use std::ops::Range;
+use std::rc::Rc;
 
 use bytes::Bytes;
 use protocol::model::Offset;
 use protocol::record_batch::BatchError;
-use reactor::buffer::{ALIGNMENT, AlignedBuffer, Chunk};
+use reactor::buffer::{ALIGNMENT, AlignedBuffer};
 
+use super::pool::{ChunkPool, PooledChunk};
 use crate::segment::{Selection, Stop, select};
 use crate::settings::Settings;
-
-/// Durable bytes kept readable while a log is busy: what a consumer that keeps up may still want
-/// when a full flush (the bytes that gather during one of 5 ms at 200 MB/s) has just been written.
-const CLEAN_SIZE_BYTES_MAX: usize = 1 << 20;
+use crate::volume::Volume;
 
 /// Writes of up to this many bytes are gathered into one, which costs a copy (some microseconds)
 /// and saves an I/O (some tens of them).
@@ -37,7 +39,13 @@ struct TailChunk {
     /// Bytes at its front that belong to batches of the chunk before, or to the file.
     lead_in: u32,
     base_offset: Offset,
-    chunk: Chunk,
+    chunk: Rc<PooledChunk>,
+}
+
+impl Drop for TailChunk {
+    fn drop(&mut self) {
+        self.chunk.let_go();
+    }
 }
 
 impl TailChunk {
@@ -50,8 +58,18 @@ impl TailChunk {
         self.position + self.lead_in
     }
 
+    /// Bytes to be written; those of a dirty chunk are there (asserted).
     fn share(&self, start: u32, end: u32) -> Bytes {
-        self.chunk.share((start - self.position) as usize..(end - self.position) as usize)
+        self.chunk.share(self.range(start, end)).expect("a dirty chunk is in memory")
+    }
+
+    /// Bytes to be read, unless they were evicted.
+    fn read(&self, start: u32) -> Option<Bytes> {
+        self.chunk.read(self.range(start, self.end()))
+    }
+
+    fn range(&self, start: u32, end: u32) -> Range<usize> {
+        (start - self.position) as usize..(end - self.position) as usize
     }
 }
 
@@ -64,11 +82,13 @@ struct RestingBlock {
 
 /// The end of one log in memory.
 pub(crate) struct Tail {
-    /// In order of offsets, across segments.
+    /// In order of offsets, across segments, each beginning where the one before ends. The first
+    /// was held when it was looked at last.
     chunks: VecDeque<TailChunk>,
     resting: Option<RestingBlock>,
     next_size_bytes: usize,
     settings: Settings,
+    pool: Rc<ChunkPool>,
 }
 
 /// Aligned writes to one segment, after which its bytes up to `end` and the records below
@@ -101,11 +121,12 @@ impl Tail {
     /// The end of a log whose last segment ends with `partial_block`, the bytes from the aligned
     /// `position` on.
     pub(crate) fn new(
-        settings: &Settings,
+        volume: &Volume,
         segment: Offset,
         position: u32,
         partial_block: Vec<u8>,
     ) -> Self {
+        let settings = volume.settings();
         assert!(settings.chunk_size_bytes_min.is_multiple_of(ALIGNMENT), "{settings:?}");
         assert!(settings.chunk_size_bytes_max.is_multiple_of(ALIGNMENT), "{settings:?}");
         assert!(position.is_multiple_of(BLOCK), "partial block at {position}");
@@ -116,6 +137,7 @@ impl Tail {
             resting: Some(resting),
             next_size_bytes: settings.chunk_size_bytes_min,
             settings: settings.clone(),
+            pool: volume.chunks().clone(),
         }
     }
 
@@ -129,7 +151,9 @@ impl Tail {
         fill: impl FnOnce(&mut [u8]),
     ) {
         let has_room = self.chunks.back().is_some_and(|last| {
-            last.segment == segment && last.chunk.capacity() - last.chunk.filled() >= size_bytes
+            last.segment == segment
+                && last.chunk.is_held()
+                && last.chunk.capacity() - last.chunk.filled() >= size_bytes
         });
         if !has_room {
             self.add_chunk(segment, position, base_offset, size_bytes);
@@ -149,31 +173,43 @@ impl Tail {
         let aligned = position / BLOCK * BLOCK;
         let lead_in = position - aligned;
         let needed = (lead_in as usize + size_bytes).next_multiple_of(ALIGNMENT);
-        let mut chunk = Chunk::new(self.next_size_bytes.max(needed));
+        let chunk = self.pool.chunk(self.next_size_bytes.max(needed));
         self.next_size_bytes = (self.next_size_bytes * 2).min(self.settings.chunk_size_bytes_max);
         if lead_in > 0 {
-            let block = self.last_block(segment, aligned, position);
-            chunk.append_with(block.len(), |bytes| bytes.copy_from_slice(&block));
+            self.with_last_block(segment, aligned, position, |block| {
+                chunk.append_with(block.len(), |bytes| bytes.copy_from_slice(block));
+            });
         }
         self.resting = None;
-        self.chunks.push_back(TailChunk {
-            segment,
-            position: aligned,
-            lead_in,
-            base_offset,
-            chunk,
-        });
+        if let Some(last) = self.chunks.back() {
+            last.chunk.set_followed();
+        }
+        self.forget_evicted();
+        let position = aligned;
+        self.chunks.push_back(TailChunk { segment, position, lead_in, base_offset, chunk });
     }
 
-    /// The bytes from `start` to `end`, which lie in the last block before the end of the log.
-    fn last_block(&self, segment: Offset, start: u32, end: u32) -> Bytes {
+    /// Hands the bytes from `start` to `end`, which lie in the last block before the end of the log,
+    /// to `take`.
+    fn with_last_block(&self, segment: Offset, start: u32, end: u32, take: impl FnOnce(&[u8])) {
         if let Some(last) = self.chunks.back().filter(|last| last.segment == segment) {
-            return last.share(start, end);
+            let block = last.chunk.last_block();
+            assert_eq!(block.len(), (end - start) as usize, "size of the last block");
+            return take(&block);
         }
         let resting = self.resting.as_ref().expect("the last block of a log is in memory");
         assert_eq!((resting.segment, resting.position), (segment, start), "the last block");
         assert_eq!(resting.bytes.len(), (end - start) as usize, "size of the last block");
-        Bytes::copy_from_slice(&resting.bytes)
+        take(&resting.bytes);
+    }
+
+    /// Drops the front as far as it was evicted, but for the chunk that ends the log.
+    fn forget_evicted(&mut self) {
+        while self.chunks.len() > 1
+            && self.chunks.front().is_some_and(|first| !first.chunk.is_held())
+        {
+            self.chunks.pop_front();
+        }
     }
 
     /// The writes that bring `segment` from `durable` to `size_bytes`, or as far as one flush goes.
@@ -220,58 +256,52 @@ impl Tail {
         pending
     }
 
-    /// Lets go of chunks that are durable, but for [`CLEAN_SIZE_BYTES_MAX`] and the last one.
-    pub(crate) fn trim(&mut self, durable: Cursor) {
-        let is_clean = |chunk: &TailChunk| {
-            chunk.segment < durable.segment
-                || (chunk.segment == durable.segment && chunk.end() <= durable.position)
+    /// All up to `written` is in its files: chunks below may be evicted from here on.
+    pub(crate) fn trim(&mut self, written: Cursor) {
+        let is_clean = |chunk: &&TailChunk| {
+            chunk.segment < written.segment
+                || (chunk.segment == written.segment && chunk.end() <= written.position)
         };
-        let clean = self.chunks.iter().take_while(|chunk| is_clean(chunk)).count();
-        let mut retained: usize =
-            self.chunks.iter().take(clean).map(|chunk| chunk.chunk.capacity()).sum();
-        for _ in 0..clean.min(self.chunks.len().saturating_sub(1)) {
-            if retained <= CLEAN_SIZE_BYTES_MAX {
-                break;
-            }
-            if let Some(chunk) = self.chunks.pop_front() {
-                retained -= chunk.chunk.capacity();
-            }
-        }
+        // Those from the last dirty one back to the first clean one have changed; before it all are.
+        let clean = self.chunks.partition_point(|chunk| is_clean(&chunk));
+        let changed = self.chunks.iter().take(clean).rev().take_while(|it| it.chunk.is_dirty());
+        changed.for_each(|it| it.chunk.set_clean());
+        self.forget_evicted();
     }
 
-    /// Lets go of all chunks of a log that is durable up to its end, in `segment`.
-    pub(crate) fn rest(&mut self, segment: Offset) {
-        if let Some(last) = self.chunks.back().filter(|last| last.segment == segment) {
-            let position = last.end() / BLOCK * BLOCK;
-            let bytes = last.share(position, last.end()).to_vec();
-            self.resting = Some(RestingBlock { segment, position, bytes });
-        }
-        self.chunks.clear();
+    /// A log that is all in its files has nothing to do: its next chunk will be a small one.
+    pub(crate) fn rest(&mut self) {
         self.next_size_bytes = self.settings.chunk_size_bytes_min;
     }
 
-    /// Where memory begins: the first offset in it, its segment, and its position there.
-    pub(crate) fn start(&self) -> Option<(Offset, Offset, u32)> {
-        self.chunks.front().map(|chunk| (chunk.base_offset, chunk.segment, chunk.first_batch()))
+    /// Lets go of all chunks of a log that takes no appends and no reads any more.
+    pub(crate) fn let_go(&mut self) {
+        self.chunks.clear();
     }
 
-    /// Takes batches from memory, which holds `wanted.from`. `hint` is a position of a batch in
-    /// `segment` at or before it.
+    /// Takes batches from memory, if it has the one of `wanted.from`. `hint` is a position of a batch
+    /// in `segment` at or before it.
     pub(crate) fn read(
         &self,
         segment: Offset,
         hint: u32,
         mut wanted: Selection,
-    ) -> Result<TailRead, BatchError> {
+    ) -> Result<Option<TailRead>, BatchError> {
         let mut read = TailRead { next_offset: wanted.from, ..TailRead::default() };
-        let first =
-            self.chunks.partition_point(|chunk| chunk.base_offset <= wanted.from).saturating_sub(1);
+        let Some(first) = self.chunk_of(wanted.from) else {
+            return Ok(None);
+        };
         for (index, chunk) in self.chunks.iter().enumerate().skip(first) {
             let mut start = chunk.first_batch();
             if index == first && chunk.segment == segment && hint > start && hint < chunk.end() {
                 start = hint;
             }
-            let bytes = chunk.share(start, chunk.end());
+            let Some(bytes) = chunk.read(start) else {
+                if index == first {
+                    return Ok(None);
+                }
+                break;
+            };
             let selected = select(&bytes, wanted).map_err(|(_, error)| error)?;
             if let Some(base_offset) = selected.base_offset {
                 read.base_offset.get_or_insert(base_offset);
@@ -286,7 +316,20 @@ impl Tail {
                 break;
             }
         }
-        Ok(read)
+        Ok(Some(read))
+    }
+
+    /// The first batch behind `from` that is in memory: its offset, segment and position. `from`
+    /// itself is not.
+    pub(crate) fn next_held(&self, from: Offset) -> Option<(Offset, Offset, u32)> {
+        let first = self.chunk_of(from).unwrap_or(0);
+        let next = self.chunks.iter().skip(first).find(|chunk| chunk.chunk.is_held())?;
+        Some((next.base_offset, next.segment, next.first_batch()))
+    }
+
+    /// Which chunk has the batch of `offset`, or had it; `None` where it lies before all of them.
+    fn chunk_of(&self, offset: Offset) -> Option<usize> {
+        self.chunks.partition_point(|chunk| chunk.base_offset <= offset).checked_sub(1)
     }
 }
 

@@ -1,14 +1,15 @@
 //! Writing behind: one task per busy log writes, flushes, and moves `durable_end_offset`.
 //!
 //! One flush is in flight at a time; what is appended meanwhile is the next one's group. So two
-//! writes to one block never meet. The task ends when its log has been idle for a while, so that an
-//! idle log has neither a task nor chunks.
+//! writes to one block never meet. The task ends when its log has been idle for a while; its chunks are
+//! clean then, and stay as long as no other log needs their place.
 
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_lite::future::or;
 use protocol::model::Offset;
 use reactor::buffer::ALIGNMENT;
 use reactor::file::{File, Open};
@@ -18,8 +19,8 @@ use crate::chunk::{Cursor, PendingWrites};
 use crate::error::StorageError;
 use crate::segment::{FileKind, Indexes, path_of};
 
-/// How long a log that is all durable keeps its chunks and its task.
-const CHUNK_IDLE: Duration = Duration::from_secs(10);
+/// How long a log that is all durable keeps its task and its open file.
+const FLUSHER_IDLE: Duration = Duration::from_secs(10);
 
 /// Bytes appended and not durable above which `ready_for_append` waits: two full flushes, one in
 /// flight and one gathering.
@@ -65,7 +66,7 @@ impl Inner {
             let outcome = match step {
                 Some(step) => self.execute(step).await,
                 None if self.is_ending() => break,
-                None => match reactor::timeout(CHUNK_IDLE, dirty).await {
+                None => match reactor::timeout(FLUSHER_IDLE, dirty).await {
                     Ok(()) => Ok(()),
                     Err(_elapsed) => break,
                 },
@@ -228,10 +229,14 @@ impl Inner {
             let changed = {
                 let state = self.state.borrow();
                 self.check_open(&state)?;
+                let chunks = self.volume.chunks();
                 if state.dirty_bytes < DIRTY_SIZE_BYTES_MAX {
-                    return Ok(());
+                    if chunks.has_room() {
+                        return Ok(());
+                    }
+                    reactor::mark!(append_waits_for_chunks);
                 }
-                self.durable_changed.notified()
+                or(chunks.room_changed(), self.durable_changed.notified())
             };
             changed.await;
         }
@@ -269,10 +274,9 @@ impl Inner {
 }
 
 impl State {
-    /// Lets go of what only a busy log needs: chunks and the open file.
+    /// Lets go of what only a busy log needs: large chunks to come, and the open file.
     pub(super) fn rest(&mut self) {
-        let active = self.active().base_offset;
-        self.tail.rest(active);
+        self.tail.rest();
         self.active_mut().file = None;
     }
 

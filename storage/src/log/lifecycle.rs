@@ -51,7 +51,7 @@ pub(super) async fn open(
     opening: Opening,
 ) -> Result<Rc<Inner>, StorageError> {
     let now = TimestampMs(reactor::wall_clock());
-    let loaded = load(volume.settings(), directory, &config, opening, now).await?;
+    let loaded = load(volume, directory, &config, opening, now).await?;
     let topic_id = loaded.topic_id;
     Ok(Rc::new(Inner {
         volume: volume.clone(),
@@ -119,6 +119,7 @@ impl Inner {
         let mut state = self.state.borrow_mut();
         state.touched = false;
         state.rest();
+        state.tail.let_go();
         state.segments.values_mut().for_each(|segment| segment.file = None);
         Ok(())
     }
@@ -169,7 +170,11 @@ impl Inner {
         self.appended.notify_all();
         self.durable_changed.notify_all();
         self.quiesce().await;
-        self.state.borrow_mut().segments.values_mut().for_each(|segment| segment.file = None);
+        {
+            let mut state = self.state.borrow_mut();
+            state.segments.values_mut().for_each(|segment| segment.file = None);
+            state.tail.let_go();
+        }
         let directory = &self.directory;
         let name = directory.file_name().unwrap_or_default().to_string_lossy();
         let mut random = [0; 16];
@@ -292,7 +297,7 @@ impl Inner {
             (state.config.clone(), opening)
         };
         let now = TimestampMs(reactor::wall_clock());
-        let loaded = load(self.volume.settings(), &self.directory, &config, opening, now).await?;
+        let loaded = load(&self.volume, &self.directory, &config, opening, now).await?;
         write_leader_epochs(&self.directory, &loaded.epochs.encode()).await?;
         {
             let mut state = self.state.borrow_mut();

@@ -95,17 +95,15 @@ impl Inner {
         let Some((&base_offset, segment)) = state.segments.range(..=wanted.from).next_back() else {
             return Ok(Source::Nothing);
         };
-        let memory = state.tail.start();
-        let in_memory = memory.is_some_and(|(first_offset, ..)| wanted.from >= first_offset);
         let indexes = segment.loaded_indexes();
         let position = indexes.map(|indexes| indexes.offsets.lookup(wanted.from));
-        if in_memory {
-            return Ok(memory_source(state, base_offset, position.unwrap_or(0), wanted));
+        if let Some(read) = read_memory(state, base_offset, position.unwrap_or(0), wanted) {
+            return Ok(Source::Memory(read));
         }
         let (Some(position), Some(file)) = (position, segment.file.clone()) else {
             return Ok(Source::Unopened(base_offset));
         };
-        let (limit, behind) = match memory {
+        let (limit, behind) = match state.tail.next_held(wanted.from) {
             Some((first_offset, of, position)) if of == base_offset => (position, first_offset),
             Some(_) | None => (segment.size_bytes, segment.next_offset),
         };
@@ -215,12 +213,17 @@ impl Inner {
     }
 }
 
-fn memory_source(state: &State, segment: Offset, position: u32, wanted: Selection) -> Source {
+fn read_memory(
+    state: &State,
+    segment: Offset,
+    position: u32,
+    wanted: Selection,
+) -> Option<ReadResult> {
     let read = state
         .tail
         .read(segment, position, wanted)
-        .unwrap_or_else(|error| panic!("a batch in memory of segment {segment}: {error}"));
-    Source::Memory(ReadResult {
+        .unwrap_or_else(|error| panic!("a batch in memory of segment {segment}: {error}"))?;
+    Some(ReadResult {
         slices: read.slices,
         size_bytes: read.size_bytes,
         base_offset: read.base_offset,

@@ -152,6 +152,8 @@ impl Inner {
                 return;
             }
             state.phase = Phase::Offline(Arc::new(error));
+            // What is dirty will never be written: it must not take the place of what can be.
+            state.tail.let_go();
             self.check_open(&state)
         };
         self.durable_changed.notify_all();

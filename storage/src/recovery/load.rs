@@ -17,9 +17,9 @@ use crate::error::StorageError;
 use crate::index::{OffsetIndex, SegmentIndexes};
 use crate::log::Opening;
 use crate::segment::{FileKind, Indexes, ScanEnd, Scanner, Segment, path_of};
-use crate::settings::Settings;
 use crate::small_file;
 use crate::state::{LeaderEpochs, Producers, partition_metadata};
+use crate::volume::Volume;
 
 /// A log as its files tell it.
 pub(crate) struct Loaded {
@@ -40,7 +40,7 @@ pub(crate) struct Loaded {
 /// scanned; at the first batch that is not whole and in order the log ends, and what follows is cut
 /// off, durably. After a clean stop a bad batch is corruption, and an error.
 pub(crate) async fn load(
-    settings: &Settings,
+    volume: &Volume,
     directory: &Path,
     config: &LogConfig,
     opening: Opening,
@@ -55,7 +55,7 @@ pub(crate) async fn load(
         create_segment(directory, opening.log_start_offset).await?;
         listing.segments.insert(opening.log_start_offset, 0);
     }
-    let context = Context { settings, directory, config, now };
+    let context = Context { volume, directory, config, now };
     let scan_from = if opening.clean { None } else { Some(opening.recovery_point) };
     let (segments, tail) = context.load_segments(&mut listing, scan_from, &mut epochs).await?;
     let (first, end) = bounds(&segments);
@@ -115,7 +115,7 @@ async fn read_epochs(directory: &Path) -> Result<LeaderEpochs, StorageError> {
 
 /// What the steps of loading have in common.
 pub(super) struct Context<'a> {
-    settings: &'a Settings,
+    volume: &'a Volume,
     pub(super) directory: &'a Path,
     pub(super) config: &'a LogConfig,
     pub(super) now: TimestampMs,
@@ -133,7 +133,7 @@ impl Context<'_> {
         let mut segments = BTreeMap::new();
         let files: Vec<(Offset, u32)> =
             listing.segments.iter().map(|(&offset, &size_bytes)| (offset, size_bytes)).collect();
-        let mut tail = Tail::new(self.settings, Offset::ZERO, 0, Vec::new());
+        let mut tail = Tail::new(self.volume, Offset::ZERO, 0, Vec::new());
         for (index, &(base_offset, size_bytes)) in files.iter().enumerate() {
             let next = files.get(index + 1).map(|&(next, _)| next);
             let is_scanned = scan_from.is_some_and(|from| next.is_none_or(|next| next > from));
@@ -307,7 +307,7 @@ impl Context<'_> {
         let path = path_of(self.directory, FileKind::Log, segment.base_offset);
         let range = u64::from(position)..u64::from(segment.size_bytes);
         let bytes = file.read_range(range).await.map_err(StorageError::io("read", &path))?;
-        Ok(Tail::new(self.settings, segment.base_offset, position, bytes.to_vec()))
+        Ok(Tail::new(self.volume, segment.base_offset, position, bytes.to_vec()))
     }
 }
 

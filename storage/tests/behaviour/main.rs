@@ -2,5 +2,6 @@
 
 mod directory;
 mod log;
+mod memory;
 mod power_loss;
 mod support;

@@ -1,5 +1,6 @@
 //! What the behaviour tests share: both worlds, and batches.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -13,7 +14,7 @@ use protocol::model::{
 use protocol::record_batch::{BatchBuilder, BatchOptions, BatchProducer, Batches, RecordBatch};
 use reactor::sim::{Knobs, Simulation};
 use storage::{
-    AppendAsLeader, Appended, LogConfig, Opening, Origin, PartitionLog, Settings, Volume,
+    AppendAsLeader, Appended, ChunkPool, LogConfig, Opening, Origin, PartitionLog, Settings, Volume,
 };
 
 pub const TOPIC_ID: Uuid = Uuid(*b"storage test log");
@@ -48,7 +49,8 @@ where
     receiver.recv().expect("the test ended");
 }
 
-pub fn in_simulation<F, Fut>(seed: u64, test: F)
+/// Returns the marks that the run reached.
+pub fn in_simulation<F, Fut>(seed: u64, test: F) -> BTreeMap<&'static str, u64>
 where
     F: Fn(PathBuf) -> Fut,
     Fut: Future<Output = ()> + 'static,
@@ -60,6 +62,7 @@ where
         .block_on(node, limit, async { reactor::directory::create_all(Path::new("/data")).await });
     made.expect("in time").expect("a directory");
     simulation.block_on(node, limit, test(PathBuf::from("/data"))).expect("in time");
+    simulation.marks()
 }
 
 /// Segments small enough that little data makes many; batches of any time keep their producers.
@@ -72,7 +75,7 @@ pub fn small_config() -> LogConfig {
 }
 
 pub fn volume(directory: &Path) -> Rc<Volume> {
-    Volume::new(directory, Settings::default())
+    Volume::new(directory, Settings::default(), ChunkPool::new(64 << 20))
 }
 
 pub async fn create(directory: &Path) -> PartitionLog {

@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use super::*;
 use crate::test_batches::{batch_at, concatenated};
 
@@ -12,10 +14,17 @@ struct Model {
 
 const SEGMENT: Offset = Offset(0);
 
+const POOL_SIZE_BYTES: usize = 4 << 20;
+
 impl Model {
     fn new() -> Self {
+        Model::with_pool(&ChunkPool::new(64 << 20))
+    }
+
+    fn with_pool(pool: &Rc<ChunkPool>) -> Self {
+        let volume = Volume::new(Path::new("/none"), Settings::default(), pool.clone());
         Model {
-            tail: Tail::new(&Settings::default(), SEGMENT, 0, Vec::new()),
+            tail: Tail::new(&volume, SEGMENT, 0, Vec::new()),
             written: Vec::new(),
             file: Vec::new(),
             durable: 0,
@@ -59,6 +68,12 @@ impl Model {
         pending.writes.len()
     }
 
+    fn flush_all(&mut self) {
+        while (self.durable as usize) < self.written.len() {
+            self.flush();
+        }
+    }
+
     fn read(&self, from: i64, size_bytes_max: usize) -> (Vec<u8>, Offset) {
         let wanted = Selection {
             from: Offset(from),
@@ -66,7 +81,7 @@ impl Model {
             min_one_batch: true,
             upper_bound: Offset(self.next_offset),
         };
-        let read = self.tail.read(SEGMENT, 0, wanted).expect("valid");
+        let read = self.tail.read(SEGMENT, 0, wanted).expect("valid").expect("in memory");
         assert_eq!(read.size_bytes, read.slices.iter().map(Bytes::len).sum::<usize>());
         (concatenated(&read.slices), read.next_offset)
     }
@@ -83,8 +98,7 @@ fn what_is_flushed_is_what_was_appended() {
         model.flush();
         assert_eq!(model.durable as usize, model.written.len(), "round {round}");
         if round == 1 {
-            model.tail.rest(SEGMENT);
-            assert!(model.tail.start().is_none());
+            model.tail.rest();
         }
     }
 }
@@ -103,11 +117,91 @@ fn small_writes_are_gathered_and_large_ones_cut() {
         flushes += 1;
     }
     assert!(flushes > 1, "{flushes} flushes");
-    let retained: usize = model.tail.chunks.iter().map(|chunk| chunk.chunk.capacity()).sum();
-    assert!(
-        retained <= CLEAN_SIZE_BYTES_MAX + Settings::default().chunk_size_bytes_max,
-        "{retained} bytes retained"
-    );
+}
+
+/// Whether the batch at `from` is in memory.
+fn is_held(model: &Model, from: i64) -> bool {
+    let wanted = Selection {
+        from: Offset(from),
+        size_bytes_max: 1,
+        min_one_batch: true,
+        upper_bound: Offset(model.next_offset),
+    };
+    model.tail.read(SEGMENT, 0, wanted).expect("valid").is_some()
+}
+
+#[test]
+fn a_pool_bounds_what_its_logs_keep_and_dirty_chunks_stay() {
+    let pool = ChunkPool::new(POOL_SIZE_BYTES);
+    let (mut first, mut second) = (Model::with_pool(&pool), Model::with_pool(&pool));
+    for _ in 0..20 {
+        (0..10).for_each(|_| first.append(1000));
+        first.flush();
+        (0..10).for_each(|_| second.append(1000));
+        second.flush();
+        assert!(pool.held_bytes() <= POOL_SIZE_BYTES, "{} bytes held", pool.held_bytes());
+        assert_eq!(pool.dirty_bytes(), 0);
+    }
+    assert!(!is_held(&first, 0) && !is_held(&second, 0), "the oldest went first");
+    assert!(is_held(&first, first.next_offset - 1) && is_held(&second, second.next_offset - 1));
+    // What is dirty stays, whatever else needs place; what is clean goes for it.
+    let dirty_from = first.next_offset;
+    while pool.has_room() {
+        first.append(1000);
+    }
+    while pool.held_bytes() <= 2 * POOL_SIZE_BYTES {
+        second.append(1000);
+    }
+    assert!(is_held(&first, dirty_from));
+    assert!(pool.dirty_bytes() > POOL_SIZE_BYTES);
+    first.flush_all();
+    second.flush_all();
+    assert!(pool.held_bytes() <= POOL_SIZE_BYTES, "{} bytes held", pool.held_bytes());
+    drop(first);
+    drop(second);
+    assert_eq!((pool.held_bytes(), pool.dirty_bytes()), (0, 0));
+}
+
+#[test]
+fn what_is_read_again_stays_and_leaves_holes_around_it() {
+    let pool = ChunkPool::new(POOL_SIZE_BYTES);
+    let mut model = Model::with_pool(&pool);
+    let mut kept = None;
+    for round in 0..40 {
+        let from = model.next_offset;
+        (0..20).for_each(|_| model.append(1000));
+        model.flush();
+        match kept {
+            None if round == 3 => kept = Some(from),
+            None => {}
+            Some(kept) => assert!(is_held(&model, kept), "round {round}"),
+        }
+    }
+    let kept = Offset(kept.expect("round 3"));
+    assert!(!is_held(&model, 0));
+    let (base_offset, segment, position) = model.tail.next_held(Offset::ZERO).expect("the kept");
+    assert!(base_offset <= kept && segment == SEGMENT);
+    assert_eq!(&model.file[position as usize..][..8], &base_offset.0.to_be_bytes());
+    // A read from it ends at the hole behind it.
+    let (bytes, next_offset) = model.read(kept.0, usize::MAX);
+    assert!(next_offset < Offset(model.next_offset));
+    assert!(model.written.windows(bytes.len()).any(|window| window == bytes));
+}
+
+#[test]
+fn an_evicted_end_is_appended_to() {
+    let pool = ChunkPool::new(POOL_SIZE_BYTES);
+    let (mut idle, mut busy) = (Model::with_pool(&pool), Model::with_pool(&pool));
+    idle.append(7);
+    idle.flush();
+    for _ in 0..40 {
+        (0..20).for_each(|_| busy.append(1000));
+        busy.flush();
+    }
+    assert!(!is_held(&idle, 0));
+    idle.append(9);
+    idle.flush();
+    assert!(!is_held(&idle, 0) && is_held(&idle, 7));
 }
 
 #[test]
