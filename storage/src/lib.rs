@@ -12,6 +12,7 @@ mod chunk;
 pub mod config;
 pub mod error;
 mod index;
+pub mod journal;
 pub mod log;
 pub mod log_directory;
 mod recovery;

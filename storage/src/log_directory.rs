@@ -24,8 +24,8 @@ use name::DirectoryName;
 pub use name::TopicPartition;
 pub(crate) use name::deleted_name;
 
-/// Kafka's own directories below `log.dirs` that hold no partition.
-const OTHER_DIRECTORIES: [&str; 1] = ["remote-log-index-cache"];
+/// Directories below `log.dirs` that hold no partition: one of Kafka's, and the journal's guard.
+const OTHER_DIRECTORIES: [&str; 2] = ["remote-log-index-cache", crate::journal::guard::NAME];
 
 /// What the checkpoints say of one log; its core may be another one than the directory's.
 #[derive(Clone, Debug, PartialEq, Eq)]

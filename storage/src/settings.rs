@@ -11,6 +11,12 @@ pub struct Settings {
     pub chunk_size_bytes_max: usize,
     /// Bytes submitted for one flush of one log. More wait for the next one.
     pub flush_size_bytes_max: usize,
+    /// The first file of a core's journal in a log directory: zeroed when the core starts.
+    pub journal_file_size_bytes_first: u64,
+    /// Each further file is larger than the one before, up to this.
+    pub journal_file_size_bytes_max: u64,
+    /// What a core's journal in a log directory may hold, and a replay have to read.
+    pub journal_size_bytes_max: u64,
 }
 
 impl Default for Settings {
@@ -19,6 +25,9 @@ impl Default for Settings {
             chunk_size_bytes_min: 16 << 10,
             chunk_size_bytes_max: 256 << 10,
             flush_size_bytes_max: 8 << 20,
+            journal_file_size_bytes_first: 1 << 20,
+            journal_file_size_bytes_max: 64 << 20,
+            journal_size_bytes_max: 256 << 20,
         }
     }
 }

@@ -1,6 +1,8 @@
 //! The crate's public behaviour, on real disks and in the simulated world.
 
 mod directory;
+mod journal;
+mod journal_crash;
 mod log;
 mod memory;
 mod power_loss;

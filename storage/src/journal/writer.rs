@@ -1,0 +1,472 @@
+//! Writing the journal: one group at a time, file after file.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use protocol::model::{PartitionId, TopicId};
+use reactor::task::Group as Tasks;
+
+use super::file::{FileUse, HEADER_BLOCK_SIZE_BYTES, JournalFile};
+use super::group::Group;
+use super::guard;
+use super::record::{Kind, Place};
+use super::spare::{Ready, Spares};
+use crate::error::StorageError;
+use crate::settings::Settings;
+
+/// A file that runs over before the next one is ready grows by this at a time.
+const GROWTH_SIZE_BYTES: u64 = 1 << 20;
+/// How long a disk without room for another file is left alone.
+const RETRY_AFTER_FULL: Duration = Duration::from_secs(1);
+
+/// A core's journal in one log directory. Clones are one journal.
+///
+/// A group is on the device when `write` returns, and durable when `flush` does. One write is in flight
+/// at a time, and one flush (asserted): the next group gathers meanwhile. A future of these that is
+/// dropped half way leaves the journal unusable.
+#[derive(Clone)]
+pub struct Journal {
+    inner: Rc<Inner>,
+}
+
+/// A position between two records of a journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mark {
+    sequence: u64,
+}
+
+struct Inner {
+    directory: PathBuf,
+    state: RefCell<State>,
+    tasks: Tasks,
+}
+
+struct State {
+    spares: Spares,
+    /// Files before the current one that hold records, the oldest first.
+    older: VecDeque<Live>,
+    /// The file that groups are written to; `None` only while the disk has no room for one.
+    current: Option<Live>,
+    next: Next,
+    /// Of the next record; from 1 on.
+    next_sequence: u64,
+    /// Records below are on the device; and flushed.
+    written_sequence: u64,
+    flushed_sequence: u64,
+    /// Each partition's last fence, while older records may be on disk.
+    fences: BTreeMap<(TopicId, PartitionId), u64>,
+    /// The next group begins another file, if one is ready.
+    leave_current: bool,
+    is_guarded: bool,
+    is_writing: bool,
+    is_flushing: bool,
+    is_recycling: bool,
+    failed: Option<Arc<StorageError>>,
+}
+
+/// A file that holds records, or is about to.
+struct Live {
+    file: JournalFile,
+    file_use: FileUse,
+    /// Where the next group goes.
+    end_position: u64,
+    /// Of its first record; and of the first one behind it.
+    first_sequence: u64,
+    end_sequence: u64,
+}
+
+/// The file after the current one.
+enum Next {
+    Missing { retry_at: reactor::Instant },
+    Preparing,
+    Ready(Ready),
+}
+
+impl Journal {
+    /// The journal of `core` in `directory`, with a file ready for the first group. What an earlier run
+    /// left there is void: [`super::Replay`] comes first (asserted).
+    pub async fn open(
+        directory: &Path,
+        core: u32,
+        settings: &Settings,
+    ) -> Result<Journal, StorageError> {
+        let mut spares = Spares::open(directory, core, settings).await?;
+        let current = match spares.take().prepare().await {
+            Ok(ready) => Some(Live::begin(ready, 1)),
+            // Groups are refused until there is room; reads and deletions are not.
+            Err(error) if is_full(&error) => None,
+            Err(error) => return Err(error),
+        };
+        let state = State {
+            spares,
+            older: VecDeque::new(),
+            current,
+            next: Next::Missing { retry_at: reactor::Instant::default() },
+            next_sequence: 1,
+            written_sequence: 1,
+            flushed_sequence: 1,
+            fences: BTreeMap::new(),
+            leave_current: false,
+            is_guarded: false,
+            is_writing: false,
+            is_flushing: false,
+            is_recycling: false,
+            failed: None,
+        };
+        let inner = Inner {
+            directory: directory.to_owned(),
+            state: RefCell::new(state),
+            tasks: Tasks::new(),
+        };
+        Ok(Journal { inner: Rc::new(inner) })
+    }
+
+    /// Writes and flushes `group`: on return it is durable. Errors: as [`Journal::write`]'s.
+    pub async fn commit(&self, group: Group) -> Result<(), StorageError> {
+        self.write(group).await?;
+        self.flush().await
+    }
+
+    /// Writes `group`. On return the device has it, and a killed process does not lose it; only
+    /// [`Journal::flush`] makes it durable.
+    ///
+    /// Errors: an `Io` whose source is `StorageFull` has written nothing, and the journal goes on where
+    /// there is room again. Any other one ends it: it, and every later call, is refused, and the records
+    /// may or may not be found by a replay.
+    pub async fn write(&self, group: Group) -> Result<(), StorageError> {
+        self.inner.check_usable()?;
+        if group.is_empty() {
+            return Ok(());
+        }
+        let was_writing = std::mem::replace(&mut self.inner.state.borrow_mut().is_writing, true);
+        assert!(!was_writing, "two groups are written at once");
+        let written = self.inner.write(group).await;
+        self.inner.state.borrow_mut().is_writing = false;
+        self.inner.prepare_next();
+        written
+    }
+
+    /// Makes all groups durable whose `write` had returned before the call. Errors: the journal ends.
+    pub async fn flush(&self) -> Result<(), StorageError> {
+        self.inner.check_usable()?;
+        let was_flushing = std::mem::replace(&mut self.inner.state.borrow_mut().is_flushing, true);
+        assert!(!was_flushing, "two flushes at once");
+        let flushed = self.inner.flush().await.map_err(|error| self.inner.poison(error));
+        self.inner.state.borrow_mut().is_flushing = false;
+        flushed
+    }
+
+    /// A position that only groups stand before that were given to `write` so far. Where the current file
+    /// is half full, later groups go to another one, so that it can be given back.
+    pub fn mark(&self) -> Mark {
+        let mut state = self.inner.state.borrow_mut();
+        let is_half_full = state.current.as_ref().is_some_and(Live::is_half_full);
+        state.leave_current = is_half_full;
+        Mark { sequence: state.next_sequence }
+    }
+
+    /// Gives back the files whose records all stand before `mark`, the oldest first: a replay does not
+    /// see them any more. Everything before the mark is in flushed segments, and the checkpoint that
+    /// says so is durable. Not to be called again before it returns (asserted).
+    pub async fn recycle_before(&self, mark: Mark) -> Result<(), StorageError> {
+        self.inner.check_usable()?;
+        let inner = &self.inner;
+        let was = std::mem::replace(&mut inner.state.borrow_mut().is_recycling, true);
+        assert!(!was, "two recyclings at once");
+        let recycled = inner.recycle_before(mark).await.map_err(|error| inner.poison(error));
+        inner.state.borrow_mut().is_recycling = false;
+        recycled
+    }
+
+    /// Bytes that a replay would read.
+    pub fn size_bytes(&self) -> u64 {
+        let state = self.inner.state.borrow();
+        state.older.iter().chain(&state.current).map(Live::used_size_bytes).sum()
+    }
+
+    /// Empties the journal for a clean stop: everything in it is in flushed segments. On return all
+    /// files are void, durably, and stay for the next start; nothing is written here any more.
+    pub async fn clear(&self) -> Result<(), StorageError> {
+        self.inner.check_usable()?;
+        self.inner.tasks.ended().await;
+        self.inner.check_usable()?;
+        self.inner.clear().await.map_err(|error| self.inner.poison(error))
+    }
+}
+
+impl Inner {
+    fn check_usable(&self) -> Result<(), StorageError> {
+        match &self.state.borrow().failed {
+            None => Ok(()),
+            Some(source) => Err(self.offline(source.clone())),
+        }
+    }
+
+    fn offline(&self, source: Arc<StorageError>) -> StorageError {
+        StorageError::Offline { directory: self.directory.clone(), source }
+    }
+
+    /// Ends the journal because of `error`. Returns what the caller hears of it.
+    fn poison(&self, error: StorageError) -> StorageError {
+        let source = Arc::new(error);
+        self.state.borrow_mut().failed.get_or_insert_with(|| source.clone());
+        self.offline(source)
+    }
+
+    async fn write(&self, group: Group) -> Result<(), StorageError> {
+        let prepared = match self.guard().await {
+            Ok(()) => self.make_room(group.size_bytes() as u64).await,
+            Err(error) => Err(error),
+        };
+        match prepared {
+            Ok(()) => {}
+            Err(error) if is_full(&error) => return Err(error),
+            Err(error) => return Err(self.poison(error)),
+        }
+        let (file, bytes, position) = self.state.borrow_mut().place(group);
+        file.write(bytes, position).await.map_err(|error| self.poison(error))?;
+        let mut state = self.state.borrow_mut();
+        state.written_sequence = state.next_sequence;
+        Ok(())
+    }
+
+    /// On return the guard stands, durably.
+    async fn guard(&self) -> Result<(), StorageError> {
+        let is_guarded = self.state.borrow().is_guarded;
+        if !is_guarded {
+            guard::create(&self.directory).await?;
+            self.state.borrow_mut().is_guarded = true;
+        }
+        Ok(())
+    }
+
+    async fn flush(&self) -> Result<(), StorageError> {
+        let (file, sequence) = {
+            let state = self.state.borrow();
+            let file = state.current.as_ref().map(|current| current.file.clone());
+            (file, state.written_sequence)
+        };
+        if let Some(file) = file {
+            file.flush().await?;
+        }
+        let mut state = self.state.borrow_mut();
+        state.flushed_sequence = state.flushed_sequence.max(sequence);
+        Ok(())
+    }
+
+    /// On return there is a current file, with blocks for a group of `size_bytes`. Errors:
+    /// `StorageFull`, and nothing has changed.
+    async fn make_room(&self, size_bytes: u64) -> Result<(), StorageError> {
+        self.maybe_leave(size_bytes).await?;
+        let current = self.state.borrow().current.as_ref().map(|current| {
+            let file = current.file.clone();
+            (file, current.end_position + size_bytes)
+        });
+        let Some((file, end)) = current else {
+            let full = io::ErrorKind::StorageFull.into();
+            return Err(StorageError::io("make a journal file in", &self.directory)(full));
+        };
+        let size = file.file.size();
+        if end <= size {
+            return Ok(());
+        }
+        // It runs over before the next one is ready: it grows, and pays with slower flushes.
+        reactor::mark!(journal_file_grown);
+        let ahead = end.next_multiple_of(GROWTH_SIZE_BYTES.min(size));
+        let mut allocated = file.file.allocate(size..ahead).await;
+        if allocated.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::StorageFull) {
+            allocated = file.file.allocate(size..end).await;
+        }
+        allocated.map_err(StorageError::io("allocate", &file.path))
+    }
+
+    /// Goes on to the next file where the current one has no room for `size_bytes`, or is better left,
+    /// or is missing, if the next one is ready.
+    async fn maybe_leave(&self, size_bytes: u64) -> Result<(), StorageError> {
+        let left = {
+            let state = self.state.borrow();
+            if !matches!(state.next, Next::Ready(_)) {
+                return Ok(());
+            }
+            state.current.as_ref().map(|current| {
+                let is_over = current.end_position + size_bytes > current.file.file.size();
+                let leaves = current.end_sequence > current.first_sequence
+                    && (state.leave_current || is_over);
+                (current.file.clone(), leaves, state.flushed_sequence < state.next_sequence)
+            })
+        };
+        if let Some((file, leaves, is_unflushed)) = left {
+            if !leaves {
+                return Ok(());
+            }
+            // All records of a file are flushed before the next file has any.
+            if is_unflushed {
+                file.flush().await?;
+            }
+        }
+        self.state.borrow_mut().leave();
+        Ok(())
+    }
+
+    /// Has the next file made when the current one is half full.
+    fn prepare_next(self: &Rc<Self>) {
+        let source = {
+            let mut state = self.state.borrow_mut();
+            let is_due = state.current.as_ref().is_none_or(Live::is_half_full);
+            let Next::Missing { retry_at } = state.next else {
+                return;
+            };
+            if !is_due || state.failed.is_some() || reactor::now() < retry_at {
+                return;
+            }
+            state.next = Next::Preparing;
+            state.spares.take()
+        };
+        let inner = self.clone();
+        self.tasks.spawn(async move {
+            let prepared = source.prepare().await;
+            let next = match prepared {
+                Ok(ready) => Next::Ready(ready),
+                // Not needed yet: the current file grows.
+                Err(error) if is_full(&error) => {
+                    Next::Missing { retry_at: reactor::now() + RETRY_AFTER_FULL }
+                }
+                Err(error) => {
+                    inner.poison(error);
+                    return;
+                }
+            };
+            inner.state.borrow_mut().next = next;
+        });
+    }
+
+    async fn recycle_before(&self, mark: Mark) -> Result<(), StorageError> {
+        loop {
+            let oldest = {
+                let mut state = self.state.borrow_mut();
+                match state.older.front() {
+                    Some(oldest) if oldest.end_sequence <= mark.sequence => state.older.pop_front(),
+                    Some(_) | None => None,
+                }
+            };
+            let Some(oldest) = oldest else {
+                break;
+            };
+            oldest.file.make_void(oldest.file_use.file_epoch).await?;
+            reactor::mark!(journal_file_recycled);
+            let is_wanted = self.state.borrow().spares.wants(oldest.file.file.size());
+            if is_wanted {
+                self.state.borrow_mut().spares.give(oldest.file);
+            } else {
+                oldest.file.remove().await?;
+            }
+        }
+        let mut state = self.state.borrow_mut();
+        let first = state.older.iter().chain(&state.current).next();
+        if let Some(first_sequence) = first.map(|live| live.first_sequence) {
+            // All records that these made void are gone.
+            state.fences.retain(|_, fence| *fence >= first_sequence);
+        }
+        Ok(())
+    }
+
+    async fn clear(&self) -> Result<(), StorageError> {
+        let live: Vec<Live> = {
+            let mut state = self.state.borrow_mut();
+            state.failed =
+                Some(Arc::new(StorageError::Closed { directory: self.directory.clone() }));
+            let next = std::mem::replace(
+                &mut state.next,
+                Next::Missing { retry_at: reactor::Instant::default() },
+            );
+            let next = match next {
+                Next::Ready(ready) => Some(Live::begin(ready, state.next_sequence)),
+                Next::Preparing | Next::Missing { .. } => None,
+            };
+            let older = std::mem::take(&mut state.older);
+            older.into_iter().chain(state.current.take()).chain(next).collect()
+        };
+        for Live { file, file_use, .. } in live {
+            file.make_void(file_use.file_epoch).await?;
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    /// Goes on to the next file, if it is ready.
+    fn leave(&mut self) {
+        let missing = Next::Missing { retry_at: reactor::Instant::default() };
+        match std::mem::replace(&mut self.next, missing) {
+            Next::Ready(ready) => {
+                let next = Live::begin(ready, self.next_sequence);
+                self.older.extend(self.current.replace(next));
+                self.flushed_sequence = self.next_sequence;
+                self.leave_current = false;
+            }
+            other => self.next = other,
+        }
+    }
+
+    /// Gives the records of `group` their places, at the end of the current file.
+    fn place(&mut self, group: Group) -> (JournalFile, Bytes, u64) {
+        let current = self.current.as_mut().expect("there is room in it");
+        let (start, file_use) = (current.end_position, current.file_use);
+        let first_sequence = current.first_sequence;
+        let flushed_sequence = self.flushed_sequence;
+        let (fences, sequence) = (&mut self.fences, &mut self.next_sequence);
+        let bytes = group.seal(|position, kind, share| {
+            let partition = (share.topic_id, share.partition);
+            match kind {
+                Kind::Fence(_) => {
+                    fences.insert(partition, *sequence);
+                }
+                Kind::Batches => {}
+            }
+            let place = Place {
+                file_use,
+                position: start + position,
+                sequence: *sequence,
+                first_sequence,
+                flushed_sequence,
+                fenced_sequence: fences.get(&partition).copied().unwrap_or(0),
+                following_count: 0,
+            };
+            *sequence += 1;
+            place
+        });
+        current.end_position += bytes.len() as u64;
+        current.end_sequence = *sequence;
+        (current.file.clone(), bytes, start)
+    }
+}
+
+impl Live {
+    fn begin(ready: Ready, first_sequence: u64) -> Live {
+        Live {
+            file: ready.file,
+            file_use: ready.file_use,
+            end_position: HEADER_BLOCK_SIZE_BYTES,
+            first_sequence,
+            end_sequence: first_sequence,
+        }
+    }
+
+    fn is_half_full(&self) -> bool {
+        2 * self.end_position >= self.file.file.size()
+    }
+
+    fn used_size_bytes(&self) -> u64 {
+        self.end_position - HEADER_BLOCK_SIZE_BYTES
+    }
+}
+
+fn is_full(error: &StorageError) -> bool {
+    matches!(error, StorageError::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull)
+}
