@@ -22,6 +22,12 @@ pub enum StorageError {
     Truncated { offset: Offset },
     #[error("{path} at position {position}: {source}")]
     CorruptBatch { path: PathBuf, position: u64, source: BatchError },
+    /// A log that is shorter than what was flushed: its file has lost its end.
+    #[error(
+        "log {directory} ends at offset {log_end_offset}, but all below {recovery_point} was on disk: \
+         restore its files, or see `millrace storage verify`"
+    )]
+    LostRecords { directory: PathBuf, log_end_offset: Offset, recovery_point: Offset },
     /// A file of Kafka's small text, JSON or binary formats that does not parse.
     #[error("{path} is no valid {what}: {reason}")]
     Malformed { path: PathBuf, what: &'static str, reason: &'static str },

@@ -8,6 +8,7 @@
 //! (acknowledgements follow it); `recovery_point` is the one that is checkpointed, where the scan
 //! after a crash begins.
 
+mod checkpoint;
 mod chunk;
 pub mod config;
 pub mod error;
@@ -24,6 +25,7 @@ mod state;
 mod test_batches;
 mod volume;
 
+pub use checkpoint::PartitionCheckpoint;
 pub use chunk::ChunkPool;
 pub use config::LogConfig;
 pub use error::{AppendError, RaiseLogStartError, ReadError, StorageError};

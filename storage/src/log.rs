@@ -1,6 +1,7 @@
 //! `PartitionLog`: one partition's records on one directory.
 
 mod append;
+mod checkpoint;
 mod flush;
 mod lifecycle;
 mod read;
@@ -11,11 +12,13 @@ mod state;
 use std::future::Future;
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use protocol::model::{LeaderEpoch, Offset, TimestampMs, TopicId};
 use protocol::record_batch::RecordBatch;
 
+use crate::checkpoint::PartitionCheckpoint;
 use crate::config::LogConfig;
 use crate::error::{AppendError, RaiseLogStartError, ReadError, StorageError};
 use crate::segment::Selection;
@@ -23,7 +26,7 @@ use crate::volume::Volume;
 use state::Inner;
 
 /// What is known about a log's directory before it is opened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Opening {
     /// The last stop was clean: the files end where the log ends, and nothing needs a scan.
     pub clean: bool,
@@ -31,6 +34,9 @@ pub struct Opening {
     pub recovery_point: Offset,
     /// From `log-start-offset-checkpoint`: `DeleteRecords` may have moved it into a segment.
     pub log_start_offset: Offset,
+    /// The core checkpoint's entries of the partition by name, one per incarnation of its topic.
+    /// Where there are any, Kafka's two checkpoints above are the older ones, and not used.
+    pub checkpoints: Vec<Arc<PartitionCheckpoint>>,
 }
 
 /// Who made the records of an append, which says how far their producer's state is checked.
@@ -283,6 +289,14 @@ impl PartitionLog {
     /// Waits until all that was appended is durable.
     pub async fn flush(&self) -> Result<(), StorageError> {
         self.0.flush().await
+    }
+
+    /// What the core checkpoint is to keep of the log as it is now; `None` where the last entry still
+    /// holds. On return the entry is true on disk: all below its recovery point is flushed.
+    pub(crate) async fn checkpoint_entry(
+        &self,
+    ) -> Result<Option<PartitionCheckpoint>, StorageError> {
+        self.0.checkpoint_entry().await
     }
 
     /// A clean stop: everything flushed, files cut to their exact size, indexes and the producer

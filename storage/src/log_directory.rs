@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use protocol::model::{Offset, TopicId};
+use reactor::directory::Entry;
 
+use crate::checkpoint;
 use crate::config::LogConfig;
 use crate::error::StorageError;
 use crate::log::{Opening, PartitionLog};
@@ -41,6 +43,7 @@ pub struct LogDirectory {
     path: PathBuf,
     clean_shutdown: Option<CleanShutdown>,
     partitions: BTreeSet<TopicPartition>,
+    core_checkpoint: checkpoint::Found,
     recovery_points: Offsets,
     log_start_offsets: Offsets,
     high_watermarks: Offsets,
@@ -57,15 +60,21 @@ impl LogDirectory {
             io::ErrorKind::WouldBlock => StorageError::Locked { path: path.to_owned() },
             _ => StorageError::io("lock", path)(error),
         })?;
-        let partitions = list_partitions(path).await?;
+        let entries =
+            reactor::directory::list(path).await.map_err(StorageError::io("list", path))?;
+        let partitions = find_partitions(path, &entries).await?;
         let recovery_points = checkpoints::read(path, checkpoints::RECOVERY_POINT).await?;
         let log_start_offsets = checkpoints::read(path, checkpoints::LOG_START_OFFSET).await?;
         let high_watermarks = checkpoints::read(path, checkpoints::HIGH_WATERMARK).await?;
-        let clean_shutdown = clean_shutdown::take(path).await?;
+        let clean_shutdown = clean_shutdown::read(path).await?;
+        let core_checkpoint =
+            find_core_checkpoint(path, &entries, clean_shutdown, &partitions).await?;
+        clean_shutdown::remove(path, &entries).await?;
         Ok(LogDirectory {
             path: path.to_owned(),
             clean_shutdown,
             partitions,
+            core_checkpoint,
             recovery_points,
             log_start_offsets,
             high_watermarks,
@@ -104,6 +113,7 @@ impl LogDirectory {
             clean: self.was_clean(),
             recovery_point: checkpoint(&self.recovery_points),
             log_start_offset: checkpoint(&self.log_start_offsets),
+            checkpoints: self.core_checkpoint.of(partition),
         }
     }
 
@@ -156,9 +166,37 @@ impl LogDirectory {
     }
 }
 
+/// What the core checkpoint of `path` says, if it is of the state that the last stop has left. Apache
+/// Kafka knows nothing of it: where that has run since, it is removed.
+async fn find_core_checkpoint(
+    path: &Path,
+    entries: &[Entry],
+    marker: Option<CleanShutdown>,
+    partitions: &BTreeSet<TopicPartition>,
+) -> Result<checkpoint::Found, StorageError> {
+    let names: Vec<String> = entries.iter().map(|entry| entry.name.clone()).collect();
+    let is_ours = match marker {
+        // A clean stop, ours if it was that of the broker epoch that our own marker names.
+        Some(marker) => {
+            let ours = clean_shutdown::read_own(path).await?;
+            marker.broker_epoch.is_some()
+                && ours.is_some_and(|ours| ours.broker_epoch == marker.broker_epoch)
+        }
+        // A crash, ours if the journal's guard still keeps Apache Kafka from starting.
+        None => names.iter().any(|name| name == crate::journal::guard::NAME),
+    };
+    if is_ours {
+        return checkpoint::read(path, &names, |name| partitions.contains(name)).await;
+    }
+    checkpoint::discard(path, &names).await?;
+    Ok(checkpoint::Found::default())
+}
+
 /// The partitions in `path`; deletions that were under way are finished.
-async fn list_partitions(path: &Path) -> Result<BTreeSet<TopicPartition>, StorageError> {
-    let entries = reactor::directory::list(path).await.map_err(StorageError::io("list", path))?;
+async fn find_partitions(
+    path: &Path,
+    entries: &[Entry],
+) -> Result<BTreeSet<TopicPartition>, StorageError> {
     let mut partitions = BTreeSet::new();
     for entry in entries.iter().filter(|entry| entry.is_directory) {
         if OTHER_DIRECTORIES.contains(&entry.name.as_str()) {

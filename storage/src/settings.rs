@@ -17,6 +17,9 @@ pub struct Settings {
     pub journal_file_size_bytes_max: u64,
     /// What a core's journal in a log directory may hold, and a replay have to read.
     pub journal_size_bytes_max: u64,
+    /// Index entries of one log, in bytes, that a checkpoint keeps itself; more of them are put into
+    /// the index files first. An entry stands for 4 KiB of log.
+    pub index_rest_size_bytes_max: usize,
 }
 
 impl Default for Settings {
@@ -28,6 +31,7 @@ impl Default for Settings {
             journal_file_size_bytes_first: 1 << 20,
             journal_file_size_bytes_max: 64 << 20,
             journal_size_bytes_max: 256 << 20,
+            index_rest_size_bytes_max: 2048,
         }
     }
 }

@@ -3,7 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use crate::checkpoint::CoreCheckpoint;
 use crate::chunk::ChunkPool;
+use crate::error::StorageError;
+use crate::log::PartitionLog;
 use crate::settings::Settings;
 
 /// What the logs of one core in one log directory share. A directory fails alone; so nothing here is
@@ -12,17 +15,53 @@ pub struct Volume {
     path: PathBuf,
     settings: Settings,
     chunks: Rc<ChunkPool>,
+    /// Absent where nobody but the log itself is to know where it ends.
+    checkpoint: Option<CoreCheckpoint>,
 }
 
 impl Volume {
-    /// `chunks` is the core's, for all its directories.
+    /// A volume whose logs are in no checkpoint. `chunks` is the core's, for all its directories.
     pub fn new(path: &Path, settings: Settings, chunks: Rc<ChunkPool>) -> Rc<Volume> {
-        Rc::new(Volume { path: path.to_owned(), settings, chunks })
+        Rc::new(Volume { path: path.to_owned(), settings, chunks, checkpoint: None })
+    }
+
+    /// The part of the log directory `path` that the core `core` has; no other volume has that number
+    /// there.
+    pub fn of_core(
+        path: &Path,
+        core: u32,
+        settings: Settings,
+        chunks: Rc<ChunkPool>,
+    ) -> Rc<Volume> {
+        let checkpoint = Some(CoreCheckpoint::new(path, core));
+        Rc::new(Volume { path: path.to_owned(), settings, chunks, checkpoint })
     }
 
     /// The log directory.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    pub(crate) fn checkpoint(&self) -> Option<&CoreCheckpoint> {
+        self.checkpoint.as_ref()
+    }
+
+    /// Brings the core's checkpoint up to what `logs`, which lie in this directory, are now; durable
+    /// on return. Errors: the first of a log or of the disk; the entries of the other logs are written,
+    /// and what the checkpoint says stays true.
+    pub async fn write_checkpoint(&self, logs: &[PartitionLog]) -> Result<(), StorageError> {
+        let Some(checkpoint) = &self.checkpoint else {
+            return Ok(());
+        };
+        let mut entries = Vec::new();
+        let mut outcome = Ok(());
+        for log in logs {
+            match log.checkpoint_entry().await {
+                Ok(entry) => entries.extend(entry),
+                Err(error) => outcome = outcome.and(Err(error)),
+            }
+        }
+        checkpoint.write(&entries).await.and(outcome)
     }
 
     pub fn settings(&self) -> &Settings {

@@ -10,7 +10,7 @@ use controller::{
     Controller, ControllerConfig, LoadError, Loader, Snapshot, SnapshotError, SnapshotId,
 };
 use protocol::error_code::ErrorCode;
-use protocol::model::{DirectoryId, Offset, ReplicaKey, Uuid};
+use protocol::model::{DirectoryId, ReplicaKey, Uuid};
 use protocol::record_batch::{BatchError, Batches};
 use protocol::records::metadata::MetadataRecord;
 use storage::{
@@ -247,8 +247,7 @@ async fn load_log(
     // Never a core's volume: the metadata log is flushed by itself, into its own segments.
     let volume = Volume::new(&config.metadata_log_dir, config.storage.clone(), core.chunks.clone());
     let log = if has_log {
-        let opening =
-            Opening { clean, recovery_point: Offset::ZERO, log_start_offset: Offset::ZERO };
+        let opening = Opening { clean, ..Opening::default() };
         PartitionLog::open(&volume, directory, log_config, opening).await?
     } else {
         PartitionLog::create(&volume, directory, log_config, Uuid::ONE).await?

@@ -73,7 +73,9 @@ impl Core {
         let core_count = mesh.core_count();
         let config = &node.config;
         let chunks = ChunkPool::new(node.memory.chunks);
-        let volume = |path: &PathBuf| Volume::new(path, config.storage.clone(), chunks.clone());
+        let core = index.0 as u32;
+        let volume =
+            |path: &PathBuf| Volume::of_core(path, core, config.storage.clone(), chunks.clone());
         let volumes = config.log_dirs.iter().map(volume).collect();
         let frames = FrameMemory::new(node.memory.frames);
         Rc::new(Core {

@@ -112,7 +112,7 @@ impl Preparer {
         }
         let path = &changed.path;
         let volume = &core.volumes[changed.directory];
-        let found = match changed.opening {
+        let found = match changed.opening.clone() {
             Some(opening) => {
                 let log = PartitionLog::open(volume, path, settings.log.clone(), opening).await?;
                 keep_if_of_topic(log, topic_id).await?

@@ -1,9 +1,11 @@
 //! Kafka's two sparse indexes of a segment: offset to position, time to offset.
 
+mod growth;
 mod offset_index;
 mod segment_indexes;
 mod time_index;
 
+pub(crate) use growth::{IndexWrite, WrittenIndexes};
 use offset_index::InvalidIndex;
 pub(crate) use offset_index::OffsetIndex;
 pub(crate) use segment_indexes::{IndexedBatch, SegmentIndexes};

@@ -12,8 +12,8 @@ pub(crate) struct SegmentIndexes {
     pub(crate) offsets: OffsetIndex,
     pub(crate) times: TimeIndex,
     /// The largest timestamp so far and the last offset of the first batch that has it.
-    max_timestamp: Option<(TimestampMs, Offset)>,
-    bytes_since_entry: u64,
+    pub(super) max_timestamp: Option<(TimestampMs, Offset)>,
+    pub(super) bytes_since_entry: u64,
 }
 
 /// What the indexes need to know of a batch.
@@ -82,6 +82,11 @@ impl SegmentIndexes {
         if let Some((timestamp, offset)) = self.max_timestamp {
             self.times.maybe_append(timestamp, offset);
         }
+    }
+
+    /// Bytes of log behind the last entry.
+    pub(crate) fn bytes_since_entry(&self) -> u64 {
+        self.bytes_since_entry
     }
 
     pub(crate) fn max_timestamp(&self) -> Option<(TimestampMs, Offset)> {

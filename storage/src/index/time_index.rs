@@ -50,8 +50,14 @@ impl TimeIndex {
     }
 
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(self.entries.len() * ENTRY_SIZE_BYTES);
-        for entry in &self.entries {
+        self.encode_from(0)
+    }
+
+    /// The bytes of the entries from number `first` on.
+    pub(super) fn encode_from(&self, first: usize) -> Vec<u8> {
+        let entries = self.entries.get(first..).unwrap_or_default();
+        let mut bytes = Vec::with_capacity(entries.len() * ENTRY_SIZE_BYTES);
+        for entry in entries {
             bytes.extend_from_slice(&entry.timestamp.0.to_be_bytes());
             bytes.extend_from_slice(&entry.relative_offset.to_be_bytes());
         }

@@ -84,7 +84,7 @@ impl State {
     }
 
     fn append_batch(&mut self, batch: &RecordBatch, how: AppendAsLeader) {
-        let header = stamped(batch.header(), how);
+        let mut header = stamped(batch.header(), how);
         let base_offset = self.log_end_offset();
         self.maybe_roll(&header, base_offset, how.now);
         if self.epochs.maybe_assign(how.leader_epoch, base_offset) {
@@ -97,6 +97,7 @@ impl State {
             set_partition_leader_epoch(bytes, how.leader_epoch);
             if how.log_append_time {
                 set_log_append_time(bytes, how.now);
+                header.crc = BatchHeader::parse(bytes).map_or(header.crc, |stamped| stamped.crc);
             }
         });
         let interval_bytes = self.config.index_interval_bytes;

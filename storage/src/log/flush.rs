@@ -202,6 +202,9 @@ impl Inner {
             segment.indexes = Indexes::Written(None);
             segment.file = None;
         }
+        drop(state);
+        // The recovery point may have moved.
+        self.durable_changed.notify_all();
         Ok(())
     }
 

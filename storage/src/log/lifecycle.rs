@@ -16,7 +16,7 @@ use super::flush::{cut_to_size, write_atomic, write_leader_epochs};
 use super::state::{Inner, Phase, State};
 use crate::config::LogConfig;
 use crate::error::{ReadError, StorageError};
-use crate::log_directory::deleted_name;
+use crate::log_directory::{TopicPartition, deleted_name};
 use crate::recovery::{Loaded, create_segment, holds_records, load, remove_segment, write_indexes};
 use crate::segment::{FileKind, Indexes, Selection, path_of};
 use crate::state::partition_metadata;
@@ -39,9 +39,7 @@ pub(super) async fn create(
     // Kafka takes a log without this file for a stray one: it is durable before anything else.
     partition_metadata::write(directory, topic_id).await?;
     create_segment(directory, Offset::ZERO).await?;
-    let opening =
-        Opening { clean: false, recovery_point: Offset::ZERO, log_start_offset: Offset::ZERO };
-    open(volume, directory, config, opening).await
+    open(volume, directory, config, Opening::default()).await
 }
 
 pub(super) async fn open(
@@ -51,11 +49,13 @@ pub(super) async fn open(
     opening: Opening,
 ) -> Result<Rc<Inner>, StorageError> {
     let now = TimestampMs(reactor::wall_clock());
-    let loaded = load(volume, directory, &config, opening, now).await?;
+    let loaded = load(volume, directory, &config, &opening, now).await?;
+    let name = directory.file_name().and_then(|name| name.to_str());
     let topic_id = loaded.topic_id;
     Ok(Rc::new(Inner {
         volume: volume.clone(),
         directory: directory.to_owned(),
+        name: name.and_then(TopicPartition::from_directory_name),
         topic_id,
         state: RefCell::new(State::new(loaded, config)),
         listener: RefCell::new(None),
@@ -76,7 +76,7 @@ impl State {
             segments: loaded.segments,
             tail: loaded.tail,
             log_start_offset: loaded.log_start_offset,
-            high_watermark: loaded.log_start_offset,
+            high_watermark: loaded.high_watermark,
             durable: loaded.end,
             read_ends: Vec::new(),
             dirty_bytes: 0,
@@ -86,6 +86,8 @@ impl State {
             producers: loaded.producers,
             snapshot_offset: loaded.snapshot_offset,
             touched: loaded.touched,
+            checkpointed: None,
+            checkpoint_generation: loaded.checkpoint_generation,
             truncations: 0,
         }
     }
@@ -159,6 +161,13 @@ impl Inner {
             File::open(&path, Open::Existing).await.map_err(StorageError::io("open", &path))?;
         cut_to_size(&file, size_bytes, &path).await?;
         write_indexes(directory, base_offset, &indexes).await?;
+        {
+            let mut state = self.state.borrow_mut();
+            let active = state.active_mut();
+            if let Indexes::Growing(indexes) = &active.indexes {
+                active.written_indexes = indexes.all_written();
+            }
+        }
         if let Some(snapshot) = snapshot {
             write_atomic(&path_of(directory, FileKind::ProducerSnapshot, end), &snapshot).await?;
         }
@@ -211,6 +220,7 @@ impl Inner {
             (cut, later.rev().collect::<Vec<_>>())
         };
         let position = self.position_of(offset).await?;
+        self.withdraw_checkpoint().await?;
         let outcome = self.cut(cut, position, &later).await;
         if let Err(error) = &outcome {
             // Half of it may have happened: what the files hold is not what the state says.
@@ -293,18 +303,20 @@ impl Inner {
                 clean: false,
                 recovery_point: segment,
                 log_start_offset: state.log_start_offset,
+                checkpoints: Vec::new(),
             };
             (state.config.clone(), opening)
         };
         let now = TimestampMs(reactor::wall_clock());
-        let loaded = load(&self.volume, &self.directory, &config, opening, now).await?;
+        let loaded = load(&self.volume, &self.directory, &config, &opening, now).await?;
         write_leader_epochs(&self.directory, &loaded.epochs.encode()).await?;
         {
             let mut state = self.state.borrow_mut();
-            let truncations = state.truncations + 1;
+            let (truncations, generation) = (state.truncations + 1, state.checkpoint_generation);
             let high_watermark = state.high_watermark.min(loaded.end.offset);
             *state = State::new(loaded, config);
             state.truncations = truncations;
+            state.checkpoint_generation = generation;
             state.high_watermark = high_watermark;
             state.epochs_changed = false;
         }

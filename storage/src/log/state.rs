@@ -10,9 +10,11 @@ use protocol::model::{Offset, TopicId};
 use reactor::sync::Notify;
 use reactor::task::Group;
 
+use super::checkpoint::Checkpointed;
 use crate::chunk::{Cursor, Tail};
 use crate::config::LogConfig;
 use crate::error::StorageError;
+use crate::log_directory::TopicPartition;
 use crate::segment::Segment;
 use crate::state::{LeaderEpochs, Producers};
 use crate::volume::Volume;
@@ -23,6 +25,8 @@ pub(super) type DurableListener = Rc<dyn Fn(Result<Offset, StorageError>)>;
 pub(super) struct Inner {
     pub(super) volume: Rc<Volume>,
     pub(super) directory: PathBuf,
+    /// As its directory is called; absent for a directory that is not called after a partition.
+    pub(super) name: Option<TopicPartition>,
     pub(super) topic_id: Option<TopicId>,
     /// Never borrowed across an await.
     pub(super) state: RefCell<State>,
@@ -77,6 +81,10 @@ pub(super) struct State {
     pub(super) snapshot_offset: Option<Offset>,
     /// The files differ from what a clean stop leaves behind.
     pub(super) touched: bool,
+    /// What the last entry in the core's checkpoint says; `None` where there is none that holds.
+    pub(super) checkpointed: Option<Checkpointed>,
+    /// Of the last entry; 0 where there was none.
+    pub(super) checkpoint_generation: u64,
     /// Counts truncations: who awaited one meanwhile looks again.
     pub(super) truncations: u64,
 }

@@ -11,6 +11,17 @@ pub struct TopicPartition {
     pub partition: PartitionId,
 }
 
+impl TopicPartition {
+    /// Whose log lies in a directory of this name; `None` where it is no partition's, or a deleted
+    /// one's.
+    pub fn from_directory_name(name: &str) -> Option<TopicPartition> {
+        match DirectoryName::parse(name)? {
+            DirectoryName::Partition(partition) => Some(partition),
+            DirectoryName::Deleted(_) | DirectoryName::Stray(_) | DirectoryName::Future(_) => None,
+        }
+    }
+}
+
 impl fmt::Display for TopicPartition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}", self.topic, self.partition)

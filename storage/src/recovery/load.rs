@@ -9,8 +9,10 @@ use reactor::buffer::ALIGNMENT;
 use reactor::file::{File, Open};
 
 use super::indexes::{decode_files, indexed, write_indexes};
+use super::known::Known;
 use super::listing::{Listing, list, remove};
 use super::producers::load_producers;
+use crate::checkpoint::LastBatch;
 use crate::chunk::{Cursor, Tail};
 use crate::config::LogConfig;
 use crate::error::StorageError;
@@ -32,38 +34,45 @@ pub(crate) struct Loaded {
     pub(crate) epochs_changed: bool,
     pub(crate) producers: Producers,
     pub(crate) snapshot_offset: Option<Offset>,
+    pub(crate) high_watermark: Offset,
+    /// Of the checkpoint's entry.
+    pub(crate) checkpoint_generation: u64,
     /// The files are not what a clean stop leaves behind.
     pub(crate) touched: bool,
 }
 
-/// Loads the log in `directory`. After an unclean stop, segments from the recovery point on are
-/// scanned; at the first batch that is not whole and in order the log ends, and what follows is cut
-/// off, durably. After a clean stop a bad batch is corruption, and an error.
+/// Loads the log in `directory`. After an unclean stop, what lies behind the recovery point is scanned;
+/// at the first batch that is not whole and in order the log ends, and what follows is cut off, durably.
+/// A bad batch below the recovery point, or after a clean stop, is corruption: an error, and nothing is
+/// cut.
 pub(crate) async fn load(
     volume: &Volume,
     directory: &Path,
     config: &LogConfig,
-    opening: Opening,
+    opening: &Opening,
     now: TimestampMs,
 ) -> Result<Loaded, StorageError> {
     let topic_id = partition_metadata::read(directory).await?;
     let mut listing = list(directory).await?;
     let mut epochs = read_epochs(directory).await?;
     let known_epochs = epochs.clone();
+    let known = Known::new(opening, topic_id);
     let was_empty = listing.segments.is_empty();
     if was_empty {
-        create_segment(directory, opening.log_start_offset).await?;
-        listing.segments.insert(opening.log_start_offset, 0);
+        known.check_end(directory, known.log_start_offset)?;
+        create_segment(directory, known.log_start_offset).await?;
+        listing.segments.insert(known.log_start_offset, 0);
     }
     let context = Context { volume, directory, config, now };
-    let scan_from = if opening.clean { None } else { Some(opening.recovery_point) };
-    let (segments, tail) = context.load_segments(&mut listing, scan_from, &mut epochs).await?;
+    let (known, resumed) = context.check(known, &listing).await?;
+    let scan = Scan { from: (!opening.clean).then_some(known.scan_from), known: &known };
+    let (segments, tail) = context.load_segments(&listing, scan, resumed, &mut epochs).await?;
     let (first, end) = bounds(&segments);
-    let log_start_offset = opening.log_start_offset.clamp(first, end.offset);
+    let log_start_offset = known.log_start_offset.clamp(first, end.offset);
     epochs.truncate_from_end(end.offset);
     epochs.truncate_from_start(log_start_offset);
     let (producers, snapshot_offset) =
-        load_producers(&context, &segments, listing.snapshots, end.offset).await?;
+        load_producers(&context, &segments, listing.snapshots, end.offset, &known).await?;
     Ok(Loaded {
         topic_id,
         log_start_offset,
@@ -74,6 +83,8 @@ pub(crate) async fn load(
         epochs,
         producers,
         snapshot_offset,
+        high_watermark: known.high_watermark.clamp(log_start_offset, end.offset),
+        checkpoint_generation: known.generation,
         touched: was_empty || !opening.clean,
     })
 }
@@ -113,6 +124,13 @@ async fn read_epochs(directory: &Path) -> Result<LeaderEpochs, StorageError> {
     }
 }
 
+/// Which part of a log is scanned.
+struct Scan<'a> {
+    /// `None` after a clean stop: nothing is.
+    from: Option<Offset>,
+    known: &'a Known<'a>,
+}
+
 /// What the steps of loading have in common.
 pub(super) struct Context<'a> {
     volume: &'a Volume,
@@ -122,12 +140,13 @@ pub(super) struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// All segments in order, and the tail of the last one. With `scan_from`, those that hold it or
-    /// follow it are scanned.
+    /// All segments in order, and the tail of the last one. Those that hold the start of the scan or
+    /// follow it are scanned; `resumed` is one whose front needs no scan.
     async fn load_segments(
         &self,
-        listing: &mut Listing,
-        scan_from: Option<Offset>,
+        listing: &Listing,
+        scan: Scan<'_>,
+        mut resumed: Option<Segment>,
         epochs: &mut LeaderEpochs,
     ) -> Result<(BTreeMap<Offset, Segment>, Tail), StorageError> {
         let mut segments = BTreeMap::new();
@@ -136,7 +155,7 @@ impl Context<'_> {
         let mut tail = Tail::new(self.volume, Offset::ZERO, 0, Vec::new());
         for (index, &(base_offset, size_bytes)) in files.iter().enumerate() {
             let next = files.get(index + 1).map(|&(next, _)| next);
-            let is_scanned = scan_from.is_some_and(|from| next.is_none_or(|next| next > from));
+            let is_scanned = scan.from.is_some_and(|from| next.is_none_or(|next| next > from));
             if let (Some(next), false) = (next, is_scanned) {
                 segments.insert(base_offset, self.rolled(base_offset, size_bytes, next));
                 continue;
@@ -144,10 +163,14 @@ impl Context<'_> {
             let path = path_of(self.directory, FileKind::Log, base_offset);
             let file =
                 File::open(&path, Open::Existing).await.map_err(StorageError::io("open", &path))?;
-            let (segment, bad) = if is_scanned {
-                self.recover(&file, path, base_offset, size_bytes, epochs).await?
-            } else {
-                (self.resume(&file, path, base_offset, size_bytes).await?, false)
+            let resumed = resumed.take_if(|segment| segment.base_offset == base_offset);
+            let (segment, bad) = match (is_scanned, resumed) {
+                (true, resumed) => {
+                    let begun = resumed.unwrap_or_else(|| Segment::new(base_offset, self.now));
+                    self.recover(&file, path, begun, size_bytes, epochs, scan.known).await?
+                }
+                (false, Some(segment)) if segment.size_bytes == size_bytes => (segment, false),
+                (false, _) => (self.resume(&file, path, base_offset, size_bytes).await?, false),
             };
             // A segment is good up to the next one, or the log ends in it.
             let follows = next.filter(|&next| !bad && segment.next_offset <= next);
@@ -155,6 +178,7 @@ impl Context<'_> {
                 segments.insert(base_offset, self.seal_recovered(segment, next).await?);
                 continue;
             }
+            scan.known.check_end(self.directory, segment.next_offset)?;
             self.remove_from(files.get(index + 1..).unwrap_or_default()).await?;
             tail = self.tail_of(&file, &segment).await?;
             segments.insert(base_offset, Segment { on_disk: true, ..segment });
@@ -197,7 +221,10 @@ impl Context<'_> {
         loop {
             match scanner.next().await? {
                 Ok(scanned) => {
-                    segment.first_timestamp.get_or_insert(scanned.batch.header().max_timestamp);
+                    let header = scanned.batch.header();
+                    segment.first_timestamp.get_or_insert(header.max_timestamp);
+                    let last = LastBatch::new(scanned.position, header.base_offset, header);
+                    segment.last_batch = Some(last);
                     if is_decoded {
                         indexes.resume(indexed(&scanned));
                     } else {
@@ -211,24 +238,30 @@ impl Context<'_> {
                 }
             }
         }
+        if is_decoded {
+            segment.written_indexes = indexes.all_written();
+        }
         segment.size_bytes = size_bytes;
         segment.next_offset = scanner.next_offset();
         segment.indexes = Indexes::Growing(indexes);
         Ok(segment)
     }
 
-    /// A segment that a crash may have left in any state: scanned from its first batch, cut behind
-    /// the last good one. Returns whether something was cut that was no padding.
+    /// A segment that a crash may have left in any state: scanned from where `segment` ends, cut behind
+    /// the last good batch. Returns whether something was cut that was no padding.
     async fn recover(
         &self,
         file: &File,
         path: PathBuf,
-        base_offset: Offset,
+        mut segment: Segment,
         size_bytes: u32,
         epochs: &mut LeaderEpochs,
+        known: &Known<'_>,
     ) -> Result<(Segment, bool), StorageError> {
-        let mut segment = Segment::new(base_offset, self.now);
-        let mut scanner = Scanner::new(file.clone(), path.clone(), 0, size_bytes, base_offset);
+        let base_offset = segment.base_offset;
+        let (position, next_offset) = (segment.size_bytes, segment.next_offset);
+        let mut scanner =
+            Scanner::new(file.clone(), path.clone(), position, size_bytes, next_offset);
         let end = loop {
             let scanned = match scanner.next().await? {
                 Ok(scanned) => scanned,
@@ -249,6 +282,10 @@ impl Context<'_> {
         let mut is_cut = false;
         if let ScanEnd::Bad(reason) = end {
             let cut_bytes = size_bytes - segment.size_bytes;
+            if segment.next_offset < known.flushed_end {
+                let position = u64::from(segment.size_bytes);
+                return Err(StorageError::CorruptBatch { path, position, source: reason });
+            }
             is_cut = !self.is_padding(file, &path, segment.size_bytes, size_bytes).await?;
             if is_cut {
                 tracing::warn!(

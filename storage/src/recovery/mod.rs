@@ -2,6 +2,7 @@
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used))]
 
 mod indexes;
+mod known;
 mod listing;
 mod load;
 mod producers;

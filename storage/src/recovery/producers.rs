@@ -6,6 +6,7 @@ use protocol::model::Offset;
 use reactor::file::{File, Open};
 
 use super::indexes::read_indexes;
+use super::known::Known;
 use super::listing::remove;
 use super::load::Context;
 use crate::error::StorageError;
@@ -13,13 +14,15 @@ use crate::segment::{FileKind, ScanEnd, Scanner, Segment, path_of};
 use crate::small_file;
 use crate::state::{Producers, producer_batch};
 
-/// Returns the producers and the offset of the snapshot they come from. Snapshots beyond the end of
-/// the log and bad ones are removed, and so are those that belong to no segment but the newest.
+/// Returns the producers and the offset of the newest good snapshot. They come from the checkpoint where
+/// it holds, else from that snapshot. Snapshots beyond the end of the log and bad ones are removed, and
+/// so are those that belong to no segment but the newest.
 pub(super) async fn load_producers(
     context: &Context<'_>,
     segments: &BTreeMap<Offset, Segment>,
     mut snapshots: Vec<Offset>,
     log_end_offset: Offset,
+    known: &Known<'_>,
 ) -> Result<(Producers, Option<Offset>), StorageError> {
     let mut producers = Producers::default();
     let mut found = None;
@@ -45,7 +48,10 @@ pub(super) async fn load_producers(
         }
     }
     let first = segments.keys().next().copied().unwrap_or(Offset::ZERO);
-    let from = found.unwrap_or(first);
+    let mut from = found.unwrap_or(first);
+    if let Some((checkpointed, recovery_point)) = known.producers() {
+        (producers, from) = (checkpointed, recovery_point);
+    }
     for segment in segments.values().filter(|segment| segment.next_offset > from) {
         replay(context, segment, from, &mut producers).await?;
     }

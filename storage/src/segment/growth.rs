@@ -6,8 +6,9 @@ use protocol::model::{Offset, OffsetDelta, TimestampMs};
 use protocol::record_batch::BatchHeader;
 use reactor::file::File;
 
+use crate::checkpoint::LastBatch;
 use crate::config::LogConfig;
-use crate::index::{IndexedBatch, OffsetIndex, SegmentIndexes};
+use crate::index::{IndexedBatch, OffsetIndex, SegmentIndexes, WrittenIndexes};
 
 /// One segment. Its bytes lie in its file, those appended last in memory.
 pub(crate) struct Segment {
@@ -19,7 +20,11 @@ pub(crate) struct Segment {
     pub(crate) created: TimestampMs,
     /// The largest timestamp of the first batch, by which the segment ages.
     pub(crate) first_timestamp: Option<TimestampMs>,
+    /// Absent where the segment is empty, or rolled when it was opened.
+    pub(crate) last_batch: Option<LastBatch>,
     pub(crate) indexes: Indexes,
+    /// What the index files hold while the indexes are growing.
+    pub(crate) written_indexes: WrittenIndexes,
     /// Its file is there, durably by name.
     pub(crate) on_disk: bool,
     /// Open while the segment is written or read.
@@ -43,7 +48,9 @@ impl Segment {
             size_bytes: 0,
             created,
             first_timestamp: None,
+            last_batch: None,
             indexes: Indexes::Growing(SegmentIndexes::new(base_offset)),
+            written_indexes: WrittenIndexes::default(),
             on_disk: false,
             file: None,
         }
@@ -92,6 +99,7 @@ impl Segment {
             Indexes::Written(_) => panic!("append to the rolled segment {}", self.base_offset),
         }
         self.first_timestamp.get_or_insert(header.max_timestamp);
+        self.last_batch = Some(LastBatch::new(self.size_bytes, base_offset, header));
         self.size_bytes += batch.size_bytes;
         self.next_offset = last_offset.next();
     }

@@ -67,6 +67,10 @@ impl LeaderEpochs {
         true
     }
 
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (LeaderEpoch, Offset)> {
+        self.entries.iter().map(|entry| (entry.leader_epoch, entry.start_offset))
+    }
+
     pub(crate) fn latest(&self) -> Option<LeaderEpoch> {
         self.entries.last().map(|entry| entry.leader_epoch)
     }

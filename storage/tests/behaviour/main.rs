@@ -1,5 +1,6 @@
 //! The crate's public behaviour, on real disks and in the simulated world.
 
+mod checkpoint;
 mod directory;
 mod journal;
 mod journal_crash;

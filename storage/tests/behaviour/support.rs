@@ -85,7 +85,7 @@ pub async fn create(directory: &Path) -> PartitionLog {
 }
 
 pub async fn open(directory: &Path, clean: bool) -> PartitionLog {
-    let opening = Opening { clean, recovery_point: Offset(0), log_start_offset: Offset(0) };
+    let opening = Opening { clean, ..Opening::default() };
     PartitionLog::open(&volume(directory), &directory.join("orders-0"), small_config(), opening)
         .await
         .expect("the log opens")

@@ -122,7 +122,7 @@ fn a_transaction_begins_with_its_first_batch_and_ends_with_its_marker() {
 
     let mut ended = open.clone();
     ended.replay(&marker(3, 7, 103));
-    assert_eq!(open_transactions(&ended), []);
+    assert!(open_transactions(&ended).is_empty());
     assert_eq!(outcome(&ended, data(3, 3, 1, 0), Origin::Client), Outcome::New);
     let older = marker(3, 6, 104);
     assert_eq!(outcome(&ended, older, Origin::Coordinator), Outcome::CoordinatorFenced);

@@ -1,0 +1,140 @@
+//! What the checkpoint files of a log directory say together, at start.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use reactor::file::{File, Open};
+
+use super::entry::PartitionCheckpoint;
+use super::file::{self, Frame, Key};
+use crate::error::StorageError;
+use crate::log_directory::TopicPartition;
+
+const PREFIX: &str = "millrace-checkpoint-";
+
+/// Entries that are no partition's any more above which the files are written anew, next to a
+/// quarter of all: leftovers cost a start little.
+const STALE_COUNT_MAX: usize = 64;
+
+/// The newest entries of all partitions.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// By name: of several incarnations of a topic, each has its own.
+    entries: BTreeMap<TopicPartition, Vec<Arc<PartitionCheckpoint>>>,
+}
+
+impl Found {
+    pub(crate) fn of(&self, partition: &TopicPartition) -> Vec<Arc<PartitionCheckpoint>> {
+        self.entries.get(partition).cloned().unwrap_or_default()
+    }
+}
+
+/// The names of the files of one core: its base and its changes.
+pub(super) fn names(core: u32) -> (String, String) {
+    (format!("{PREFIX}{core}"), format!("{PREFIX}{core}-changes"))
+}
+
+fn is_checkpoint(name: &str) -> bool {
+    name.starts_with(PREFIX) && !name.ends_with(".tmp")
+}
+
+/// Reads the checkpoint files among `names`, those in `directory`. `exists` says which partitions
+/// are there. Where too much of what the files hold is stale, they are replaced by one.
+///
+/// A damaged file counts up to its damage: an older entry, or none, costs a longer scan.
+pub(crate) async fn read(
+    directory: &Path,
+    names: &[String],
+    exists: impl Fn(&TopicPartition) -> bool,
+) -> Result<Found, StorageError> {
+    let names: Vec<&String> = names.iter().filter(|name| is_checkpoint(name)).collect();
+    let mut newest: BTreeMap<Key, Frame> = BTreeMap::new();
+    let mut frame_count = 0;
+    for name in &names {
+        let frames = read_file(&directory.join(name)).await?;
+        frame_count += frames.len();
+        frames.into_iter().for_each(|frame| keep_newest(&mut newest, frame));
+        reactor::task::yield_now().await;
+    }
+    let mut found = Found::default();
+    let mut live: Vec<Frame> = Vec::new();
+    for frame in newest.into_values() {
+        let entry = match frame.decode() {
+            Ok(entry) => entry,
+            Err(reason) => {
+                tracing::warn!(directory = %directory.display(), reason, "skipping an entry");
+                continue;
+            }
+        };
+        let name = TopicPartition { topic: entry.topic.clone(), partition: frame.key.1 };
+        if exists(&name) {
+            found.entries.entry(name).or_default().push(Arc::new(entry));
+            live.push(frame);
+        }
+    }
+    if frame_count - live.len() > (live.len() / 4).max(STALE_COUNT_MAX) {
+        replace(directory, &names, &live).await?;
+    }
+    Ok(found)
+}
+
+/// One file instead of all: it is durable before the others go.
+async fn replace(directory: &Path, old: &[&String], live: &[Frame]) -> Result<(), StorageError> {
+    let (base, _) = names(0);
+    write_file(&directory.join(&base), live.iter()).await?;
+    let others: Vec<String> =
+        old.iter().filter(|name| ***name != base).map(|name| (*name).clone()).collect();
+    discard(directory, &others).await
+}
+
+/// Removes the checkpoint files among `names`, durably.
+pub(crate) async fn discard(directory: &Path, names: &[String]) -> Result<(), StorageError> {
+    let mut removed = false;
+    for name in names.iter().filter(|name| is_checkpoint(name)) {
+        let path = directory.join(name);
+        reactor::directory::remove_file(&path).await.map_err(StorageError::io("remove", &path))?;
+        removed = true;
+    }
+    if removed {
+        reactor::directory::sync(directory).await.map_err(StorageError::io("flush", directory))?;
+    }
+    Ok(())
+}
+
+pub(super) fn keep_newest(frames: &mut BTreeMap<Key, Frame>, frame: Frame) {
+    let is_newer = frames.get(&frame.key).is_none_or(|known| known.generation < frame.generation);
+    if is_newer {
+        frames.insert(frame.key, frame);
+    }
+}
+
+/// The frames of a file, up to its first damage; none where there is no file.
+pub(super) async fn read_file(path: &Path) -> Result<Vec<Frame>, StorageError> {
+    let file = match File::open(path, Open::Existing).await {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(StorageError::io("open", path)(error)),
+    };
+    let bytes: Bytes =
+        file.read_range(0..file.size()).await.map_err(StorageError::io("read", path))?;
+    let (frames, damage) = file::parse(bytes);
+    if let Some((position, reason)) = damage {
+        tracing::warn!(
+            path = %path.display(), position, reason,
+            "the core checkpoint is damaged: what it does not tell is read from the logs"
+        );
+    }
+    Ok(frames)
+}
+
+/// Replaces a file, durably.
+pub(super) async fn write_file<'a>(
+    path: &Path,
+    frames: impl ExactSizeIterator<Item = &'a Frame> + Clone,
+) -> Result<(), StorageError> {
+    let bytes = file::encode(frames);
+    reactor::directory::write_atomic(path, &bytes).await.map_err(StorageError::io("write", path))
+}

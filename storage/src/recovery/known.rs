@@ -1,0 +1,201 @@
+//! What is known of a log before its segments are looked at, and whether its files agree.
+
+use std::path::Path;
+
+use protocol::model::{Offset, TimestampMs, TopicId};
+use protocol::record_batch::{BatchHeader, HEADER_SIZE_BYTES};
+use reactor::file::{File, Open};
+
+use super::listing::Listing;
+use super::load::Context;
+use crate::checkpoint::{LogCheckpoint, SegmentCheckpoint};
+use crate::error::StorageError;
+use crate::index::{SegmentIndexes, WrittenIndexes};
+use crate::log::Opening;
+use crate::segment::{FileKind, Indexes, Segment, path_of};
+use crate::small_file;
+use crate::state::Producers;
+
+/// What earlier runs say of a log.
+pub(super) struct Known<'a> {
+    /// All below was flushed: a log that ends before it has lost what was durable.
+    pub(super) flushed_end: Offset,
+    /// After an unclean stop the scan begins in the segment that holds this offset, or in it.
+    pub(super) scan_from: Offset,
+    pub(super) log_start_offset: Offset,
+    pub(super) high_watermark: Offset,
+    /// Of the newest entry in the core checkpoint; 0 where there is none.
+    pub(super) generation: u64,
+    /// Of the log of this very topic.
+    checkpoint: Option<&'a LogCheckpoint>,
+}
+
+impl<'a> Known<'a> {
+    /// Who is believed: the core checkpoint's entry of this incarnation of the topic; without one
+    /// Kafka's checkpoints, unless the entry of another incarnation shows that they may be that one's.
+    pub(super) fn new(opening: &'a Opening, topic_id: Option<TopicId>) -> Known<'a> {
+        let entry = opening
+            .checkpoints
+            .iter()
+            .filter(|entry| topic_id.is_some_and(|topic_id| entry.topic_id == topic_id.0))
+            .max_by_key(|entry| entry.generation);
+        let nothing = Known {
+            flushed_end: Offset::ZERO,
+            scan_from: Offset::ZERO,
+            log_start_offset: Offset::ZERO,
+            high_watermark: Offset::ZERO,
+            generation: 0,
+            checkpoint: None,
+        };
+        match entry {
+            Some(entry) => {
+                let log = entry.log.as_ref();
+                let recovery_point = log.map_or(Offset::ZERO, |log| Offset(log.recovery_point));
+                Known {
+                    flushed_end: recovery_point,
+                    log_start_offset: Offset(entry.log_start_offset),
+                    high_watermark: log.map_or(Offset::ZERO, |log| Offset(log.high_watermark)),
+                    generation: entry.generation,
+                    checkpoint: log,
+                    ..nothing
+                }
+            }
+            None if opening.checkpoints.is_empty() => Known {
+                // After a crash Kafka's checkpoint may be that of an earlier topic of this name.
+                flushed_end: if opening.clean { opening.recovery_point } else { Offset::ZERO },
+                scan_from: opening.recovery_point,
+                log_start_offset: opening.log_start_offset,
+                ..nothing
+            },
+            None => nothing,
+        }
+    }
+
+    /// That a log which ends at `log_end_offset` has all that was flushed.
+    pub(super) fn check_end(
+        &self,
+        directory: &Path,
+        log_end_offset: Offset,
+    ) -> Result<(), StorageError> {
+        let recovery_point = self.flushed_end;
+        if log_end_offset >= recovery_point {
+            return Ok(());
+        }
+        let directory = directory.to_owned();
+        Err(StorageError::LostRecords { directory, log_end_offset, recovery_point })
+    }
+
+    /// The producers at a recovery point; `None` where the checkpoint has none to tell.
+    pub(super) fn producers(&self) -> Option<(Producers, Offset)> {
+        let checkpoint = self.checkpoint?;
+        let producers = Producers::decode_snapshot(&checkpoint.producers).ok()?;
+        Some((producers, Offset(checkpoint.recovery_point)))
+    }
+}
+
+impl Context<'_> {
+    /// Compares the checkpoint's entry with the files. Where they agree, the scan begins where the
+    /// entry ends, and the segment there is returned as it was, unless its index files are not what
+    /// they were. Where they do not, nothing but what was flushed is believed of the entry.
+    pub(super) async fn check<'a>(
+        &self,
+        mut known: Known<'a>,
+        listing: &Listing,
+    ) -> Result<(Known<'a>, Option<Segment>), StorageError> {
+        let Some(checkpoint) = known.checkpoint else {
+            return Ok((known, None));
+        };
+        if let Some(reason) = self.disagreement(checkpoint, listing).await? {
+            tracing::warn!(
+                log = %self.directory.display(), reason,
+                "the files are not what the core checkpoint says: reading the log instead"
+            );
+            known.checkpoint = None;
+            return Ok((known, None));
+        }
+        // Not behind the recovery point: where a roll came right there, the segment is not complete.
+        known.scan_from = Offset(checkpoint.segment.base_offset);
+        let recovery_point = Offset(checkpoint.recovery_point);
+        let segment = self.resumed(&checkpoint.segment, recovery_point).await?;
+        Ok((known, segment))
+    }
+
+    /// Why the entry cannot be of these files.
+    async fn disagreement(
+        &self,
+        checkpoint: &LogCheckpoint,
+        listing: &Listing,
+    ) -> Result<Option<&'static str>, StorageError> {
+        let segment = &checkpoint.segment;
+        let Some(&size_bytes) = listing.segments.get(&Offset(segment.base_offset)) else {
+            return Ok(Some("its segment is missing"));
+        };
+        if size_bytes < segment.size_bytes {
+            return Ok(Some("its segment is shorter"));
+        }
+        let Some(last) = segment.last_batch else {
+            let is_empty = segment.size_bytes == 0;
+            return Ok((!is_empty).then_some("it names no batch of its segment"));
+        };
+        let path = path_of(self.directory, FileKind::Log, Offset(segment.base_offset));
+        let file =
+            File::open(&path, Open::Existing).await.map_err(StorageError::io("open", &path))?;
+        let start = u64::from(last.position);
+        let bytes = file
+            .read_range(start..start + HEADER_SIZE_BYTES as u64)
+            .await
+            .map_err(StorageError::io("read", &path))?;
+        let is_same = BatchHeader::parse(&bytes).is_ok_and(|header| {
+            header.crc == last.crc
+                && header.base_offset.0 == last.base_offset
+                && header.size_bytes() == last.size_bytes as usize
+                && header.next_offset().0 == checkpoint.recovery_point
+                && last.position.checked_add(last.size_bytes) == Some(segment.size_bytes)
+        });
+        Ok((!is_same).then_some("another batch is where its last one was"))
+    }
+
+    /// The segment of the entry, ready to go on.
+    async fn resumed(
+        &self,
+        checkpoint: &SegmentCheckpoint,
+        next_offset: Offset,
+    ) -> Result<Option<Segment>, StorageError> {
+        let base_offset = Offset(checkpoint.base_offset);
+        let Some((indexes, written_indexes)) = self.restored_indexes(checkpoint).await? else {
+            tracing::warn!(
+                segment = %path_of(self.directory, FileKind::Log, base_offset).display(),
+                "its index files are not what they were: reading the segment instead"
+            );
+            return Ok(None);
+        };
+        Ok(Some(Segment {
+            next_offset,
+            size_bytes: checkpoint.size_bytes,
+            first_timestamp: checkpoint.first_timestamp.map(TimestampMs),
+            last_batch: checkpoint.last_batch,
+            indexes: Indexes::Growing(indexes),
+            written_indexes,
+            ..Segment::new(base_offset, self.now)
+        }))
+    }
+
+    async fn restored_indexes(
+        &self,
+        checkpoint: &SegmentCheckpoint,
+    ) -> Result<Option<(SegmentIndexes, WrittenIndexes)>, StorageError> {
+        let mut files = [Vec::new(), Vec::new()];
+        let parts = [
+            (FileKind::OffsetIndex, &checkpoint.offset_index),
+            (FileKind::TimeIndex, &checkpoint.time_index),
+        ];
+        for (file, (kind, extent)) in files.iter_mut().zip(parts) {
+            if extent.file_size_bytes > 0 {
+                let path = path_of(self.directory, kind, Offset(checkpoint.base_offset));
+                *file = small_file::read(&path).await?.unwrap_or_default();
+            }
+        }
+        let [offsets, times] = files;
+        Ok(SegmentIndexes::restore(checkpoint, &offsets, &times))
+    }
+}
