@@ -254,15 +254,19 @@ impl Stream {
     }
 
     pub(crate) async fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        poll_fn(|cx| self.connection.poll_read(&self.core.world, self.side, buffer, cx)).await
+        let world = &self.core.world;
+        let size_bytes = buffer.len();
+        poll_fn(|cx| {
+            let mut rest = &mut *buffer;
+            self.connection.poll_read(world, self.side, &mut rest, size_bytes, cx)
+        })
+        .await
     }
 
     pub(crate) async fn read_into(&self, buffer: &mut BytesMut) -> io::Result<usize> {
-        let filled = buffer.len();
-        buffer.resize(buffer.capacity(), 0);
-        let read = self.read(&mut buffer[filled..]).await;
-        buffer.truncate(filled + *read.as_ref().unwrap_or(&0));
-        read
+        let world = &self.core.world;
+        let size_bytes = buffer.capacity() - buffer.len();
+        poll_fn(|cx| self.connection.poll_read(world, self.side, buffer, size_bytes, cx)).await
     }
 
     pub(crate) async fn write_all(&self, parts: &[Bytes]) -> io::Result<()> {

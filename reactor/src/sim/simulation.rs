@@ -96,6 +96,12 @@ impl Simulation {
         self.world.marks.borrow().clone()
     }
 
+    /// Plants the bug `name` in this world; see [`crate::planted!`].
+    #[cfg(feature = "planted-bugs")]
+    pub fn plant(&self, name: &'static str) {
+        self.world.planted.set(Some(name));
+    }
+
     /// Adds a host with an empty disk at `/`. It answers at `ip`, which no other has (asserted).
     pub fn add_node(&self, name: &str, ip: IpAddr) -> NodeId {
         let mut nodes = self.world.nodes.borrow_mut();

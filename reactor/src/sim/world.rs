@@ -36,6 +36,9 @@ pub(crate) struct World {
     trace: Cell<u64>,
     pub(super) counters: RefCell<Counters>,
     pub(super) marks: RefCell<BTreeMap<&'static str, u64>>,
+    /// The bug that is planted in this world, if any.
+    #[cfg(feature = "planted-bugs")]
+    pub(super) planted: Cell<Option<&'static str>>,
 }
 
 /// What a run did, for its last line.
@@ -101,6 +104,8 @@ impl World {
             trace: Cell::new(seed),
             counters: RefCell::default(),
             marks: RefCell::default(),
+            #[cfg(feature = "planted-bugs")]
+            planted: Cell::new(None),
         })
     }
 

@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, BufMut, Bytes};
 
 use super::super::node::{Life, Node, NodeId};
 use super::super::world::{TimerKey, Trace, World};
@@ -176,18 +176,20 @@ impl Connection {
         [self.ends[0].node.id, self.ends[1].node.id]
     }
 
+    /// Reads at most `size_bytes` into `buffer`, which has room for them.
     pub(super) fn poll_read(
         &self,
         world: &World,
         side: Side,
-        buffer: &mut [u8],
+        buffer: &mut impl BufMut,
+        size_bytes: usize,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
         let end = self.end(side);
-        if end.reads_nothing.get() || buffer.is_empty() {
+        if end.reads_nothing.get() || size_bytes == 0 {
             return Poll::Ready(Ok(0));
         }
-        let read = self.take_arrived(world, end, buffer);
+        let read = self.take_arrived(world, end, buffer, size_bytes);
         if read > 0 {
             self.end(side.other()).wake_writer();
             return Poll::Ready(Ok(read));
@@ -203,10 +205,16 @@ impl Connection {
     }
 
     /// Moves bytes that have arrived into `buffer`: often all that fit, sometimes fewer.
-    fn take_arrived(&self, world: &World, end: &End, buffer: &mut [u8]) -> usize {
+    fn take_arrived(
+        &self,
+        world: &World,
+        end: &End,
+        buffer: &mut impl BufMut,
+        size_bytes: usize,
+    ) -> usize {
         let mut arrived = end.arrived.borrow_mut();
         let available: usize = arrived.iter().map(Bytes::len).sum();
-        let mut wanted = available.min(buffer.len());
+        let mut wanted = available.min(size_bytes);
         if wanted == 0 {
             return 0;
         }
@@ -219,7 +227,8 @@ impl Connection {
             && filled < wanted
         {
             let count = front.len().min(wanted - filled);
-            front.copy_to_slice(&mut buffer[filled..filled + count]);
+            buffer.put_slice(&front[..count]);
+            front.advance(count);
             filled += count;
             if front.is_empty() {
                 arrived.pop_front();
