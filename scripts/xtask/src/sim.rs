@@ -6,6 +6,8 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use anyhow::Context;
+use tidy::Tree;
+use tidy::rules::mark_names;
 
 /// Optimised, but with the checks of a development build.
 const PROFILE: &str = "sim";
@@ -17,11 +19,18 @@ pub fn run(arguments: &[String]) -> anyhow::Result<ExitCode> {
         .args(arguments)
         .current_dir(&root)
         .env("MILLRACE_COMMIT", commit(&root))
+        .env("MILLRACE_MARKS", marks(&root)?)
         .status()
         .context("cargo cannot be run")?;
     // Without a code, a signal ended it.
     let code = status.code().and_then(|code| u8::try_from(code).ok());
     Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
+}
+
+/// All marks that a run may reach, so that it can tell which it never did.
+fn marks(root: &Path) -> anyhow::Result<String> {
+    let names: Vec<String> = mark_names(&Tree::read(root)?).into_iter().collect();
+    Ok(names.join(","))
 }
 
 /// What is built: a short hash, with a `+` where the tree has changes of its own.

@@ -34,10 +34,11 @@ impl BrokerNode {
     pub fn add(
         simulation: &Simulation,
         core_count: usize,
+        storage: storage::Settings,
         overrides: &str,
     ) -> Result<Self, Failure> {
         let node = simulation.add_node("broker", IpAddr::V4(ADDRESS));
-        let config = config(overrides)?;
+        let config = BrokerConfig { storage, ..config(overrides)? };
         let formatted = simulation.block_on(node, FORMAT_LIMIT, format_directory(config.clone()));
         match formatted {
             Ok(Ok(())) => Ok(BrokerNode { node, config, core_count, running: RefCell::default() }),

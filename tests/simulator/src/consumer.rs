@@ -6,18 +6,22 @@ use std::time::Duration;
 
 use protocol::error_code::ErrorCode;
 use protocol::messages::fetch::{FetchPartition, FetchTopic, PartitionData};
-use protocol::messages::{FetchRequest, FetchResponse};
+use protocol::messages::list_offsets::{ListOffsetsPartition, ListOffsetsTopic};
+use protocol::messages::{FetchRequest, FetchResponse, ListOffsetsRequest, ListOffsetsResponse};
 use protocol::record_batch::Batches;
 use reactor::sim::Random;
 
 use crate::client::{ClientError, Connection};
+use crate::topic::Topic;
 use crate::verdict::Failure;
-use crate::workload::{TOPIC, Workload};
+use crate::workload::Workload;
 
 const RECONNECT_BACKOFF: Duration = Duration::from_millis(50);
 /// The last version that names topics, and one with their ids (KIP-516).
 const VERSION_BY_NAME: i16 = 12;
 const VERSION_BY_ID: i16 = 13;
+/// `timestamp` of ListOffsets that asks where the log begins.
+const EARLIEST_TIMESTAMP: i64 = -2;
 /// `session_epoch` of a request that wants no session (KIP-227).
 const NO_SESSION: i32 = -1;
 const DECOMPRESSED_SIZE_BYTES_MAX: usize = 16 << 20;
@@ -60,40 +64,45 @@ impl Progress {
 
 struct Consumer {
     workload: Rc<Workload>,
+    topic: Rc<Topic>,
     plan: ConsumerPlan,
     random: Random,
     progress: Rc<Progress>,
 }
 
-/// Consumes until the run ends.
+/// Consumes until the run ends, or the topic is known to be gone.
 pub async fn consume(
     workload: Rc<Workload>,
+    topic: Rc<Topic>,
     plan: ConsumerPlan,
     random: Random,
     progress: Rc<Progress>,
 ) {
-    let mut consumer = Consumer { workload, plan, random, progress };
+    let mut consumer = Consumer { workload, topic, plan, random, progress };
     while !consumer.workload.has_failed() {
         match consumer.run_connection().await {
             Err(ClientError::Connection(_)) => reactor::sleep(RECONNECT_BACKOFF).await,
             Err(ClientError::Broken(failure)) => consumer.workload.fail(failure),
-            Ok(never) => match never {},
+            Ok(Gone) => return,
         }
     }
 }
 
-/// A connection is used until it breaks.
-enum Never {}
+/// The broker says so of a topic that was deleted.
+struct Gone;
 
 impl Consumer {
-    async fn run_connection(&mut self) -> Result<Never, ClientError> {
+    async fn run_connection(&mut self) -> Result<Gone, ClientError> {
         let mut connection = self.workload.connect().await?;
         loop {
-            self.fetch(&mut connection).await?;
+            if let Some(gone) = self.fetch(&mut connection).await? {
+                return Ok(gone);
+            }
         }
     }
 
-    async fn fetch(&mut self, connection: &mut Connection) -> Result<(), ClientError> {
+    async fn fetch(&mut self, connection: &mut Connection) -> Result<Option<Gone>, ClientError> {
+        let is_gone = self.topic.is_gone();
         let mut partitions: Vec<FetchPartition> = self
             .progress
             .next_offsets()
@@ -108,15 +117,20 @@ impl Consumer {
             .collect();
         // The first partitions of a request get their bytes first.
         self.random.shuffle(&mut partitions);
-        let by_id = self.plan.by_topic_id;
+        // The name of a topic that was deleted may be another's already.
+        let by_id = self.plan.by_topic_id || self.topic.may_be_gone();
         let request = FetchRequest {
             max_wait_ms: self.plan.wait_max.as_millis() as i32,
             min_bytes: 1,
             max_bytes: self.plan.fetch_size_bytes_max,
             session_epoch: NO_SESSION,
             topics: vec![FetchTopic {
-                topic: if by_id { Default::default() } else { TOPIC.into() },
-                topic_id: if by_id { self.workload.topic_id.get() } else { Default::default() },
+                topic: if by_id {
+                    Default::default()
+                } else {
+                    self.topic.plan.name.as_str().into()
+                },
+                topic_id: if by_id { self.topic.id.get() } else { Default::default() },
                 partitions,
             }],
             ..FetchRequest::default()
@@ -126,8 +140,73 @@ impl Consumer {
         if response.error_code != ErrorCode::None.code() {
             return Err(std::io::Error::other("the fetch is refused").into());
         }
-        for data in response.responses.iter().flat_map(|topic| &topic.partitions) {
-            self.take(data)?;
+        let all = || response.responses.iter().flat_map(|topic| &topic.partitions);
+        if is_gone {
+            return self.check_gone(all()).map(Some);
+        }
+        let mut has_refusal = false;
+        for data in all() {
+            if data.error_code == ErrorCode::OffsetOutOfRange.code() {
+                self.reset(connection, data.partition_index).await?;
+            } else if data.error_code != ErrorCode::None.code()
+                && self.topic.history.borrow().is_damaged(data.partition_index)
+            {
+                has_refusal = true;
+            } else {
+                self.take(data)?;
+            }
+        }
+        if has_refusal {
+            reactor::sleep(RECONNECT_BACKOFF).await;
+        }
+        Ok(None)
+    }
+
+    /// Answers to a request that was sent after the broker had said that the topic is deleted.
+    fn check_gone<'a>(
+        &self,
+        mut answers: impl Iterator<Item = &'a PartitionData>,
+    ) -> Result<Gone, ClientError> {
+        let is_served = |data: &&PartitionData| data.error_code == ErrorCode::None.code();
+        let served = answers.find(is_served);
+        match served {
+            Some(data) => {
+                let what = format!("a deleted topic is served: {data:?}");
+                Err(Failure::broken(5, what).into())
+            }
+            None => Ok(Gone),
+        }
+    }
+
+    /// Goes on where the log begins, as `auto.offset.reset=earliest` has it.
+    async fn reset(&self, connection: &mut Connection, partition: i32) -> Result<(), ClientError> {
+        let at = self.progress.next_offsets()[partition as usize];
+        let partition_index = partition;
+        let asked = ListOffsetsPartition {
+            partition_index,
+            timestamp: EARLIEST_TIMESTAMP,
+            ..ListOffsetsPartition::default()
+        };
+        let request = ListOffsetsRequest {
+            replica_id: -1,
+            topics: vec![ListOffsetsTopic {
+                name: self.topic.plan.name.as_str().into(),
+                partitions: vec![asked],
+            }],
+            ..ListOffsetsRequest::default()
+        };
+        let response: ListOffsetsResponse = connection.call(&request, 7).await?;
+        let found = response.topics.first().and_then(|topic| topic.partitions.first());
+        let Some(found) = found.filter(|found| found.error_code == ErrorCode::None.code()) else {
+            return Err(std::io::Error::other("no log start offset").into());
+        };
+        // By name: where the topic may have been deleted, this may be another one's.
+        if !self.topic.may_be_gone() {
+            self.topic.history.borrow_mut().skipped(partition, at, found.offset)?;
+            if let Some(position) = self.progress.positions.borrow_mut().get_mut(partition as usize)
+            {
+                position.next_offset = position.next_offset.max(found.offset);
+            }
         }
         Ok(())
     }
@@ -144,7 +223,6 @@ impl Consumer {
             ErrorCode::None => {}
             error if error.is_retriable() => return Err(std::io::Error::other(error).into()),
             error => {
-                // Nothing deletes records here: what was read stays, and so does where it ended.
                 let what = format!("partition={partition} {error} at {}", position.next_offset);
                 return Err(Failure::broken(2, what).into());
             }
@@ -157,6 +235,14 @@ impl Consumer {
             return Err(Failure::broken(9, what).into());
         }
         position.high_watermark = data.high_watermark;
+        if data.log_start_offset > data.high_watermark {
+            let what = format!(
+                "partition={partition} log_start_offset={} above high_watermark={}",
+                data.log_start_offset, data.high_watermark
+            );
+            return Err(Failure::broken(1, what).into());
+        }
+        self.topic.history.borrow_mut().begins_at(partition, data.log_start_offset)?;
         if let Some(records) = &data.records {
             let read = self.read(partition, position.next_offset, records.contiguous())?;
             if read > data.high_watermark {
@@ -178,7 +264,7 @@ impl Consumer {
         mut next_offset: i64,
         bytes: bytes::Bytes,
     ) -> Result<i64, Failure> {
-        let mut history = self.workload.history.borrow_mut();
+        let mut history = self.topic.history.borrow_mut();
         let bad = |what: String| Failure::broken(2, format!("partition={partition} {what}"));
         for batch in Batches::new(bytes) {
             let batch = batch.map_err(|error| bad(format!("no batch: {error}")))?;

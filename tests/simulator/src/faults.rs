@@ -6,6 +6,7 @@ use std::time::Duration;
 use reactor::sim::{Crash, Knobs, NodeId, Random, Simulation};
 
 use crate::broker_node::BrokerNode;
+use crate::clients::Clients;
 use crate::verdict::Failure;
 use crate::workload::Workload;
 
@@ -34,9 +35,12 @@ pub enum Fault {
     /// Every operation of the disk takes long for a while.
     SlowDisk,
     WallClockJump,
+    /// A topic is deleted, and one of its name is made.
+    TopicReplaced,
 }
 
-const FAULTS: [Fault; 10] = [
+/// Those after which the broker has been started again come first.
+const FAULTS: [Fault; 11] = [
     Fault::Kill,
     Fault::PowerLoss,
     Fault::CrashWhileStarting,
@@ -47,7 +51,9 @@ const FAULTS: [Fault; 10] = [
     Fault::Pause,
     Fault::SlowDisk,
     Fault::WallClockJump,
+    Fault::TopicReplaced,
 ];
+const RESTART_COUNT: usize = 4;
 
 impl Fault {
     pub fn name(self) -> &'static str {
@@ -62,15 +68,16 @@ impl Fault {
             Fault::Pause => "pause",
             Fault::SlowDisk => "slow_disk",
             Fault::WallClockJump => "wall_clock_jump",
+            Fault::TopicReplaced => "topic_replaced",
         }
     }
 }
 
 /// Draws faults and does them, one after the other.
-pub struct Nemesis<'a> {
+pub struct Nemesis<'a, 'b> {
     pub simulation: &'a Simulation,
     pub broker: &'a BrokerNode,
-    pub client_nodes: &'a [NodeId],
+    pub clients: &'a mut Clients<'b>,
     pub workload: &'a Workload,
     pub random: Random,
     /// How the world is between faults.
@@ -80,10 +87,12 @@ pub struct Nemesis<'a> {
     pub restarts: u64,
 }
 
-impl Nemesis<'_> {
-    /// Does one fault, and mends it where it does not mend itself.
-    pub fn strike(&mut self) -> Result<(), Failure> {
-        let fault = FAULTS[self.random.index(FAULTS.len())];
+impl Nemesis<'_, '_> {
+    /// Does one fault, one with a restart where `needs_restart`, and mends it where it does not mend
+    /// itself.
+    pub fn strike(&mut self, needs_restart: bool) -> Result<(), Failure> {
+        let kinds = if needs_restart { &FAULTS[..RESTART_COUNT] } else { &FAULTS[..] };
+        let fault = kinds[self.random.index(kinds.len())];
         *self.done.entry(fault.name()).or_default() += 1;
         match fault {
             Fault::Kill => self.crash_and_start(Crash::Kill),
@@ -132,6 +141,11 @@ impl Nemesis<'_> {
                 let milliseconds = self.random.below(7_200_000) as i64 - 3_600_000;
                 self.simulation.jump_wall_clock(self.broker.node, milliseconds);
             }
+            Fault::TopicReplaced => {
+                // What comes next may meet it under way.
+                self.clients.replace_topic();
+                self.pass(Duration::from_millis(200));
+            }
         }
         Ok(())
     }
@@ -166,6 +180,7 @@ impl Nemesis<'_> {
 
     /// Lets up to `longest` pass, or less when a client finds something.
     pub fn pass(&mut self, longest: Duration) {
+        self.clients.join_new_topics();
         let span = self.random.span(&(Duration::ZERO..longest));
         self.simulation.run_until(|| self.workload.has_failed(), span);
     }
@@ -175,6 +190,6 @@ impl Nemesis<'_> {
     }
 
     fn any_client(&mut self) -> NodeId {
-        self.client_nodes[self.random.index(self.client_nodes.len())]
+        self.clients.nodes[self.random.index(self.clients.nodes.len())]
     }
 }

@@ -1,67 +1,17 @@
-//! What clients have been told and shown so far, and the checks of every new thing against it.
+//! What clients have been told and shown of one topic so far, and the checks of every new thing
+//! against it.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
-use bytes::Bytes;
 use protocol::record_batch::Record;
 
+use crate::record::{ProducerIdentity, RecordId};
 use crate::verdict::Failure;
 
-/// Which record this is: the workload's own name for it, which its key and value spell out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct RecordId {
-    pub producer: ProducerIdentity,
-    /// Counts one producer's records of one partition from 0.
-    pub number: u64,
-}
-
-/// A producer and, for one without idempotence, which of its connections.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ProducerIdentity {
-    pub index: u32,
-    pub generation: u32,
-    pub idempotent: bool,
-}
-
-impl fmt::Display for RecordId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ProducerIdentity { index, generation, idempotent } = self.producer;
-        let kind = if idempotent { "idempotent" } else { "plain" };
-        write!(f, "{kind}-{index}.{generation}#{}", self.number)
-    }
-}
-
-impl RecordId {
-    pub fn key(&self) -> Vec<u8> {
-        self.to_string().into_bytes()
-    }
-
-    /// `size_bytes` of text that no other record has, and of which no part can be another's.
-    pub fn value(&self, size_bytes: usize) -> Vec<u8> {
-        let word = format!("{self};");
-        word.bytes().cycle().take(size_bytes).collect()
-    }
-
-    /// Reads the key back, and checks that the value is this record's.
-    fn of(record: &Record) -> Option<Self> {
-        let key = std::str::from_utf8(record.key.as_deref()?).ok()?;
-        let (kind, rest) = key.split_once('-')?;
-        let (index, rest) = rest.split_once('.')?;
-        let (generation, number) = rest.split_once('#')?;
-        let producer = ProducerIdentity {
-            index: index.parse().ok()?,
-            generation: generation.parse().ok()?,
-            idempotent: kind == "idempotent",
-        };
-        let id = RecordId { producer, number: number.parse().ok()? };
-        let value: &Bytes = record.value.as_ref()?;
-        (id.key() == key.as_bytes() && id.value(value.len()) == value[..]).then_some(id)
-    }
-}
-
-/// All that is known of the topic.
+/// All that is known of one topic.
 pub struct History {
+    /// The number of the topic, which its records carry.
+    topic: u32,
     partitions: Vec<PartitionHistory>,
     pub acknowledged_records: u64,
     /// Records that were read and compared with what is known.
@@ -72,24 +22,86 @@ pub struct History {
 
 #[derive(Default)]
 struct PartitionHistory {
-    /// By offset, from 0 on without gaps: what some consumer has read there.
-    exposed: Vec<RecordId>,
+    /// By offset: what some consumer has read there.
+    exposed: BTreeMap<i64, RecordId>,
+    /// The offset after the last that was exposed.
+    next_offset: i64,
     /// By offset.
     acknowledged: BTreeMap<i64, RecordId>,
     /// Acknowledged as duplicates, whose offsets the broker no longer tells.
     acknowledged_somewhere: Vec<RecordId>,
-    /// The last number that was exposed of each producer.
-    last_number: BTreeMap<ProducerIdentity, u64>,
+    /// The last of each producer that was exposed.
+    last: BTreeMap<ProducerIdentity, LastOfProducer>,
+    start: LogStart,
+    /// Bytes of its files were flipped, or its disk failed for good: it may refuse and end early, but
+    /// what it serves is right.
+    is_damaged: bool,
+}
+
+struct LastOfProducer {
+    number: u64,
+    /// Records between this one and the next that is exposed may have been deleted unseen.
+    is_followed_by_gap: bool,
+}
+
+/// Where the log may begin, and where it has.
+#[derive(Default)]
+struct LogStart {
+    /// The highest offset below which anyone asked to delete; `i64::MAX` under retention.
+    allowed: i64,
+    /// The highest that the broker has told.
+    told: i64,
 }
 
 impl History {
-    pub fn new(partition_count: i32) -> Self {
+    /// `is_retained`: the log may begin anywhere, as retention has it.
+    pub fn new(topic: u32, partition_count: i32, is_retained: bool) -> Self {
+        let allowed = if is_retained { i64::MAX } else { 0 };
+        let partition = |_| PartitionHistory {
+            start: LogStart { allowed, told: 0 },
+            ..PartitionHistory::default()
+        };
         History {
-            partitions: (0..partition_count).map(|_| PartitionHistory::default()).collect(),
+            topic,
+            partitions: (0..partition_count).map(partition).collect(),
             acknowledged_records: 0,
             compared_records: 0,
             exposed_records: 0,
         }
+    }
+
+    fn partition(&mut self, partition: i32) -> &mut PartitionHistory {
+        &mut self.partitions[partition as usize]
+    }
+
+    /// From now on the partition may refuse, or end before what was acknowledged.
+    pub fn damage(&mut self, partition: i32) {
+        self.partition(partition).is_damaged = true;
+    }
+
+    pub fn is_damaged(&self, partition: i32) -> bool {
+        self.partitions[partition as usize].is_damaged
+    }
+
+    /// Someone asks to delete what is below `offset`.
+    pub fn ask_to_delete(&mut self, partition: i32, offset: i64) {
+        let start = &mut self.partition(partition).start;
+        start.allowed = start.allowed.max(offset);
+    }
+
+    /// The broker has told that the log begins at `offset`.
+    pub fn begins_at(&mut self, partition: i32, offset: i64) -> Result<(), Failure> {
+        let start = &mut self.partition(partition).start;
+        if offset > start.allowed {
+            let what = format!(
+                "partition={partition} log_start_offset={offset} where no more than what is below {} \
+                 was to be deleted",
+                start.allowed
+            );
+            return Err(Failure::broken(4, what));
+        }
+        start.told = start.told.max(offset);
+        Ok(())
     }
 
     /// The records of a batch were acknowledged, the first of them at `base_offset`.
@@ -102,7 +114,7 @@ impl History {
         let known = &mut self.partitions[partition as usize];
         for (offset, id) in (base_offset..).zip(ids) {
             self.acknowledged_records += 1;
-            let exposed = known.exposed.get(offset as usize).copied();
+            let exposed = known.exposed.get(&offset).copied();
             let before = known.acknowledged.insert(offset, id);
             let mut others = [exposed, before].into_iter().flatten();
             if let Some(other) = others.find(|other| *other != id) {
@@ -123,7 +135,7 @@ impl History {
         self.acknowledged_records += (known.acknowledged_somewhere.len() - before) as u64;
     }
 
-    /// A consumer was given `record`, and before it all from offset 0 on (asserted).
+    /// A consumer was given `record`, as the next after all that it was given before.
     pub fn read(&mut self, partition: i32, record: &Record) -> Result<(), Failure> {
         let offset = record.offset.0;
         let place = format!("partition={partition} offset={offset}");
@@ -131,46 +143,60 @@ impl History {
             let what = format!("{place} the record is no producer's: key {:?}", record.key);
             return Err(Failure::broken(2, what));
         };
+        if id.producer.topic != self.topic {
+            let what = format!("{place} {id} is of another topic than number {}", self.topic);
+            return Err(Failure::broken(2, what));
+        }
         self.compared_records += 1;
         let known = &mut self.partitions[partition as usize];
-        if let Some(&before) = known.exposed.get(offset as usize) {
+        if let Some(&before) = known.exposed.get(&offset) {
             if before != id {
                 return Err(Failure::broken(2, format!("{place} {id} where {before} was read")));
             }
             return Ok(());
         }
-        assert!(offset as usize == known.exposed.len(), "consumers read without gaps");
         if let Some(acknowledged) = known.acknowledged.get(&offset).filter(|other| **other != id) {
             let what = format!("{place} {id} where {acknowledged} was acknowledged");
             return Err(Failure::broken(4, what));
         }
-        known.check_order(&place, id)?;
-        known.exposed.push(id);
+        if offset >= known.next_offset {
+            if offset > known.next_offset {
+                known.last.values_mut().for_each(|last| last.is_followed_by_gap = true);
+            }
+            known.check_order(&place, id)?;
+            known.next_offset = offset + 1;
+        }
+        known.exposed.insert(offset, id);
         self.exposed_records += 1;
         Ok(())
     }
 
-    /// Everything was read up to `ends`: what was acknowledged is among it.
+    /// A consumer was told that `offset` is out of range, and that the log begins at
+    /// `log_start_offset`.
+    pub fn skipped(
+        &mut self,
+        partition: i32,
+        offset: i64,
+        log_start_offset: i64,
+    ) -> Result<(), Failure> {
+        self.begins_at(partition, log_start_offset)?;
+        if offset >= log_start_offset && !self.is_damaged(partition) {
+            let what = format!(
+                "partition={partition} offset={offset} is out of range, and log_start_offset={log_start_offset}"
+            );
+            return Err(Failure::broken(2, what));
+        }
+        Ok(())
+    }
+
+    /// Everything was read up to `ends`: what was acknowledged is among it, but for what was deleted.
     pub fn check_complete(&self, ends: &[i64]) -> Result<(), Failure> {
         for (partition, (known, &end)) in self.partitions.iter().zip(ends).enumerate() {
-            if (known.exposed.len() as i64) > end {
-                let what = format!(
-                    "partition={partition} ends at {end}, but {} records were read before",
-                    known.exposed.len()
-                );
-                return Err(Failure::broken(2, what));
-            }
-            let beyond = known.acknowledged.range(known.exposed.len() as i64..).next();
-            if let Some((offset, id)) = beyond {
-                let what = format!(
-                    "partition={partition} offset={offset} {id} was acknowledged and is gone; the log ends at {end}"
-                );
-                return Err(Failure::broken(4, what));
-            }
-            let missing = known.acknowledged_somewhere.iter().find(|id| !known.has(id));
-            if let Some(id) = missing {
-                let what = format!("partition={partition} {id} was acknowledged and is nowhere");
-                return Err(Failure::broken(4, what));
+            if !known.is_damaged {
+                known.check_complete(end).map_err(|mut failure| {
+                    failure.what = format!("partition={partition} {}", failure.what);
+                    failure
+                })?;
             }
         }
         Ok(())
@@ -181,9 +207,13 @@ impl PartitionHistory {
     /// INV-6: an idempotent producer's records are there once and in order, without gaps. INV-15: those
     /// of a plain one, which nobody retries, are in order.
     fn check_order(&mut self, place: &str, id: RecordId) -> Result<(), Failure> {
-        let before = self.last_number.insert(id.producer, id.number);
-        let due = before.map_or(0, |before| before + 1);
-        if id.producer.idempotent && id.number != due {
+        let last = LastOfProducer { number: id.number, is_followed_by_gap: false };
+        let (due, has_gap) = match self.last.insert(id.producer, last) {
+            Some(before) => (before.number + 1, before.is_followed_by_gap),
+            // Those before it may have been deleted.
+            None => (0, self.start.allowed > 0),
+        };
+        if id.producer.idempotent && id.number != due && !(has_gap && id.number > due) {
             let what = format!("{place} {id} where its producer's number {due} was due");
             return Err(Failure::broken(6, what));
         }
@@ -194,100 +224,30 @@ impl PartitionHistory {
         Ok(())
     }
 
+    fn check_complete(&self, end: i64) -> Result<(), Failure> {
+        if self.next_offset > end {
+            let what = format!("ends at {end}, but records were read up to {}", self.next_offset);
+            return Err(Failure::broken(2, what));
+        }
+        let unread = |(offset, _): &(&i64, &RecordId)| !self.exposed.contains_key(*offset);
+        if let Some((offset, id)) = self.acknowledged.range(self.start.told..).find(unread) {
+            let what =
+                format!("offset={offset} {id} was acknowledged and is gone; the log ends at {end}");
+            return Err(Failure::broken(4, what));
+        }
+        // Where records were deleted, any of these may have been before someone read it.
+        let missing = self.acknowledged_somewhere.iter().find(|id| !self.has(id));
+        match missing.filter(|_| self.start.told == 0) {
+            Some(id) => Err(Failure::broken(4, format!("{id} was acknowledged and is nowhere"))),
+            None => Ok(()),
+        }
+    }
+
     /// Whether `id`, of an idempotent producer, has been read: its numbers come without gaps.
     fn has(&self, id: &RecordId) -> bool {
-        self.last_number.get(&id.producer).is_some_and(|last| *last >= id.number)
+        self.last.get(&id.producer).is_some_and(|last| last.number >= id.number)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use protocol::model::{Offset, TimestampMs};
-
-    use super::*;
-
-    fn id(idempotent: bool, number: u64) -> RecordId {
-        RecordId { producer: ProducerIdentity { index: 1, generation: 0, idempotent }, number }
-    }
-
-    fn record(offset: i64, id: RecordId) -> Record {
-        Record {
-            offset: Offset(offset),
-            timestamp: TimestampMs(0),
-            key: Some(id.key().into()),
-            value: Some(id.value(100).into()),
-            headers: Vec::new(),
-        }
-    }
-
-    /// What the steps break, if anything.
-    fn check(steps: impl FnOnce(&mut History) -> Result<(), Failure>, want: Option<u8>) {
-        let mut history = History::new(1);
-        let broken = steps(&mut history).err();
-        assert_eq!(broken.as_ref().and_then(|failure| failure.invariant), want, "{broken:?}");
-    }
-
-    #[test]
-    fn what_is_right_passes() {
-        check(
-            |history| {
-                history.acknowledged(0, 0, [id(true, 0), id(true, 1)].into_iter())?;
-                history.read(0, &record(0, id(true, 0)))?;
-                history.read(0, &record(1, id(true, 1)))?;
-                history.read(0, &record(0, id(true, 0)))?;
-                history.read(0, &record(2, id(false, 7)))?;
-                history.acknowledged_somewhere(0, [id(true, 1)].into_iter());
-                history.check_complete(&[3])
-            },
-            None,
-        );
-    }
-
-    #[test]
-    fn every_kind_of_damage_is_seen() {
-        let lost = |history: &mut History| {
-            history.acknowledged(0, 0, [id(true, 0), id(true, 1)].into_iter())?;
-            history.read(0, &record(0, id(true, 0)))?;
-            history.check_complete(&[1])
-        };
-        check(lost, Some(4));
-        let nowhere = |history: &mut History| {
-            history.acknowledged_somewhere(0, [id(true, 0)].into_iter());
-            history.check_complete(&[0])
-        };
-        check(nowhere, Some(4));
-        let another = |history: &mut History| {
-            history.acknowledged(0, 0, [id(true, 0)].into_iter())?;
-            history.read(0, &record(0, id(false, 0)))
-        };
-        check(another, Some(4));
-        let changed = |history: &mut History| {
-            history.read(0, &record(0, id(false, 0)))?;
-            history.read(0, &record(0, id(false, 1)))
-        };
-        check(changed, Some(2));
-        let shorter = |history: &mut History| {
-            history.read(0, &record(0, id(false, 0)))?;
-            history.check_complete(&[0])
-        };
-        check(shorter, Some(2));
-        let damaged = |history: &mut History| {
-            let mut record = record(0, id(true, 0));
-            record.value = Some(Bytes::from_static(b"plain-1.0#1;"));
-            history.read(0, &record)
-        };
-        check(damaged, Some(2));
-        let twice = |history: &mut History| {
-            history.read(0, &record(0, id(true, 0)))?;
-            history.read(0, &record(1, id(true, 0)))
-        };
-        check(twice, Some(6));
-        let gap = |history: &mut History| history.read(0, &record(0, id(true, 1)));
-        check(gap, Some(6));
-        let swapped = |history: &mut History| {
-            history.read(0, &record(0, id(false, 5)))?;
-            history.read(0, &record(1, id(false, 3)))
-        };
-        check(swapped, Some(15));
-    }
-}
+mod tests;

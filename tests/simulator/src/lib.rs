@@ -6,12 +6,19 @@
 //! (liveness). What clients see is checked against DESIGN.md section 13 as they see it.
 
 pub mod broker_node;
+pub mod campaign;
 pub mod client;
+pub mod clients;
 pub mod command;
 pub mod consumer;
 pub mod faults;
 pub mod history;
+pub mod operator;
 pub mod producer;
+pub mod record;
 pub mod run;
+pub mod scenario;
+pub mod topic;
+pub mod totals;
 pub mod verdict;
 pub mod workload;

@@ -18,13 +18,16 @@ use protocol::record_batch::{BatchBuilder, BatchOptions, BatchProducer, Compress
 use reactor::sim::Random;
 
 use crate::client::{ClientError, Connection};
-use crate::history::{ProducerIdentity, RecordId};
+use crate::record::{ProducerIdentity, RecordId};
+use crate::topic::Topic;
 use crate::verdict::Failure;
-use crate::workload::{TOPIC, Workload};
+use crate::workload::Workload;
 
 /// `max.in.flight.requests.per.connection` of an idempotent Kafka producer: as many batches as a broker
 /// remembers to tell a retry.
 pub const IN_FLIGHT_MAX: usize = 5;
+/// What a broken connection has to send again is small enough to get through between two breaks.
+const REQUEST_PARTITION_COUNT_MAX: usize = 3;
 const RECONNECT_BACKOFF: Duration = Duration::from_millis(50);
 /// The last version that names topics, and the first with their ids (KIP-516).
 const VERSION_BY_NAME: i16 = 12;
@@ -37,8 +40,8 @@ pub struct ProducerPlan {
     pub index: u32,
     pub idempotent: bool,
     pub in_flight_max: usize,
-    /// It sends no more than this, whether or not it was told to drain.
-    pub batch_count_max: usize,
+    /// Its share of each round of the workload.
+    pub round_batch_count: usize,
     pub batch_record_count_max: u64,
     pub value_size_bytes_max: u64,
     /// It waits for up to this between two batches.
@@ -64,6 +67,7 @@ type Request = Vec<i32>;
 
 struct Producer {
     workload: Rc<Workload>,
+    topic: Rc<Topic>,
     plan: ProducerPlan,
     random: Random,
     identity: ProducerIdentity,
@@ -73,14 +77,19 @@ struct Producer {
     batches_made: usize,
 }
 
-/// Produces until the workload drains and everything is acknowledged, or until the run has failed.
-pub async fn produce(workload: Rc<Workload>, plan: ProducerPlan, random: Random) {
-    let identity =
-        ProducerIdentity { index: plan.index, generation: 0, idempotent: plan.idempotent };
-    let partitions = (0..workload.partition_count).map(|_| Partition::default()).collect();
+/// Produces until the workload drains and everything is acknowledged, until the topic is gone, or until
+/// the run has failed.
+pub async fn produce(workload: Rc<Workload>, topic: Rc<Topic>, plan: ProducerPlan, random: Random) {
+    let identity = ProducerIdentity {
+        topic: topic.number,
+        index: plan.index,
+        generation: 0,
+        idempotent: plan.idempotent,
+    };
+    let partitions = (0..topic.plan.partition_count).map(|_| Partition::default()).collect();
     let mut producer =
-        Producer { workload, plan, random, identity, id: None, partitions, batches_made: 0 };
-    while !producer.workload.has_failed() && !producer.is_done() {
+        Producer { workload, topic, plan, random, identity, id: None, partitions, batches_made: 0 };
+    while !producer.is_done() {
         match producer.run_connection().await {
             Ok(()) => {}
             Err(ClientError::Connection(_)) => {
@@ -94,13 +103,19 @@ pub async fn produce(workload: Rc<Workload>, plan: ProducerPlan, random: Random)
 
 impl Producer {
     fn has_more(&self) -> bool {
-        !self.workload.draining.get() && self.batches_made < self.plan.batch_count_max
+        let share = self.plan.round_batch_count * self.workload.round.get();
+        !self.workload.is_draining() && self.batches_made < share
     }
 
+    /// All is acknowledged that it has sent, and more will not be; or nobody wants it any more.
     fn is_done(&self) -> bool {
-        let is_idle = self.partitions.iter().all(|partition| partition.unacknowledged.is_empty());
-        // One that has sent its share waits for the end, so that its retries are part of the run.
-        is_idle && !self.has_more()
+        let waits = |(partition, index): (&Partition, i32)| {
+            let is_damaged = self.topic.history.borrow().is_damaged(index);
+            !is_damaged && !partition.unacknowledged.is_empty()
+        };
+        self.workload.has_failed()
+            || self.topic.is_gone()
+            || (self.workload.is_draining() && !self.partitions.iter().zip(0..).any(waits))
     }
 
     /// Nobody knows what became of the batches in flight. An idempotent producer sends them again; a
@@ -130,7 +145,16 @@ impl Producer {
                 self.send(&mut connection, &request, &mut sent).await?;
                 in_flight.push_back(request);
             }
-            let Some(request) = in_flight.pop_front() else { return Ok(()) };
+            let Some(request) = in_flight.pop_front() else {
+                let changed = self.workload.round_changed.notified();
+                if self.is_done() {
+                    return Ok(());
+                }
+                if !self.has_more() {
+                    changed.await;
+                }
+                continue;
+            };
             let response: ProduceResponse = connection.receive().await?;
             self.take_answer(&request, &response, &mut sent)?;
         }
@@ -156,7 +180,8 @@ impl Producer {
     fn next_request(&mut self, sent: &[usize]) -> Option<Request> {
         let waiting = |partitions: &[Partition]| -> Request {
             let waits = |&index: &usize| sent[index] < partitions[index].unacknowledged.len();
-            (0..partitions.len()).filter(waits).map(|index| index as i32).collect()
+            let waiting = (0..partitions.len()).filter(waits).map(|index| index as i32);
+            waiting.take(REQUEST_PARTITION_COUNT_MAX).collect()
         };
         let again = waiting(&self.partitions);
         if !again.is_empty() {
@@ -165,7 +190,7 @@ impl Producer {
         if !self.has_more() {
             return None;
         }
-        for _ in 0..self.random.within(1..4) {
+        for _ in 0..self.random.within(1..REQUEST_PARTITION_COUNT_MAX as u64 + 1) {
             let partition = self.random.index(self.partitions.len());
             // One batch of a partition in a request, and no more in flight than the broker remembers.
             if self.partitions[partition].unacknowledged.len() == sent[partition]
@@ -220,8 +245,8 @@ impl Producer {
         }
         let by_id = self.plan.by_topic_id;
         let topic = TopicProduceData {
-            name: if by_id { Default::default() } else { TOPIC.into() },
-            topic_id: if by_id { self.workload.topic_id.get() } else { Default::default() },
+            name: if by_id { Default::default() } else { self.topic.plan.name.as_str().into() },
+            topic_id: if by_id { self.topic.id.get() } else { Default::default() },
             partition_data,
         };
         let request = ProduceRequest {
@@ -261,7 +286,7 @@ impl Producer {
         let identity = self.identity;
         let ids =
             |batch: Batch| batch.numbers.map(move |number| RecordId { producer: identity, number });
-        let mut history = self.workload.history.borrow_mut();
+        let mut history = self.topic.history.borrow_mut();
         match error {
             ErrorCode::None => {
                 let batch = partition.unacknowledged.pop_front().expect("it was sent");

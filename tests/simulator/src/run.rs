@@ -1,105 +1,26 @@
 //! One run: a world drawn from a seed, safety under faults, then liveness once all is healed.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 use std::time::Duration;
 
-use protocol::record_batch::Compression;
-use reactor::sim::{Client, Counters, Crash, Knobs, NodeId, Random, Simulation};
+use reactor::sim::{Client, Counters, Crash, Knobs, NodeId, Simulation};
 
 use crate::broker_node::BrokerNode;
-use crate::consumer::{ConsumerPlan, Progress, consume};
+use crate::clients::Clients;
 use crate::faults::Nemesis;
-use crate::producer::{IN_FLIGHT_MAX, ProducerPlan, produce};
+use crate::scenario::Scenario;
 use crate::verdict::Failure;
 use crate::workload::Workload;
 
-const PARTITION_COUNT: i32 = 8;
-/// Virtual time from a healthy world's beginning until the topic is there.
+/// Virtual time from a healthy world's beginning until the topics are there.
 const START_LIMIT: Duration = Duration::from_secs(300);
 /// Virtual time after the last fault until all is accepted and read: connections that were cut off take
 /// up to 40 seconds to notice, and the broker up to its session timeout.
 const HEAL_LIMIT: Duration = Duration::from_secs(600);
-const PRODUCER_BATCH_COUNT_MAX: u64 = 400;
-
-/// What a seed is made into. Printed before the run; a scenario may set its fields instead.
-#[derive(Clone, Debug)]
-pub struct Scenario {
-    pub seed: u64,
-    pub core_count: usize,
-    pub fault_count: u64,
-    pub knobs: Knobs,
-    pub segment_size_bytes: u64,
-    pub request_timeout: Duration,
-    pub producers: Vec<ProducerPlan>,
-    pub consumers: Vec<ConsumerPlan>,
-    /// Producers may go on for so long after the last fault.
-    pub drain_after: Duration,
-}
-
-impl Scenario {
-    /// The world of `seed`: one in four is a healthy one between its faults.
-    pub fn of_seed(seed: u64) -> Self {
-        let random = &mut Random::new(seed, "scenario");
-        let core_count = [1, 2, 4][random.index(3)];
-        let mut knobs = if random.chance(0.25) { Knobs::default() } else { Knobs::hostile(seed) };
-        // Small values fill few segments; large ones roll one every few batches.
-        let value_size_bytes_max = [40, 1_000, 20_000][random.index(3)];
-        // Or a run of large values would be of hardly anything but the segments that carry them.
-        knobs.segment_bytes_max = knobs.segment_bytes_max.max(value_size_bytes_max as usize / 8);
-        let producers = (0..random.within(1..5) as u32).map(|index| ProducerPlan {
-            index,
-            idempotent: index == 0 || random.chance(0.6),
-            in_flight_max: random.within(1..IN_FLIGHT_MAX as u64 + 1) as usize,
-            batch_count_max: random.within(50..PRODUCER_BATCH_COUNT_MAX) as usize,
-            batch_record_count_max: random.within(1..20),
-            value_size_bytes_max,
-            pause_max: Duration::from_millis(random.below(150)),
-            by_topic_id: random.chance(0.5),
-            compression: [Compression::None, Compression::Lz4, Compression::Snappy]
-                [random.index(3)],
-        });
-        let producers = producers.collect();
-        let consumers = (0..random.within(1..4)).map(|_| ConsumerPlan {
-            by_topic_id: random.chance(0.5),
-            wait_max: Duration::from_millis(random.within(1..2_000)),
-            fetch_size_bytes_max: 1 << random.within(10..24),
-            partition_size_bytes_max: 1 << random.within(8..21),
-        });
-        let consumers = consumers.collect();
-        Scenario {
-            seed,
-            core_count,
-            fault_count: random.within(2..10),
-            knobs,
-            segment_size_bytes: 1 << 20,
-            request_timeout: Duration::from_millis(random.within(2_000..30_000)),
-            producers,
-            consumers,
-            drain_after: Duration::from_secs(random.below(5)),
-        }
-    }
-}
-
-impl fmt::Display for Scenario {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let idempotent = self.producers.iter().filter(|plan| plan.idempotent).count();
-        write!(
-            f,
-            "nodes=1 cores={} faults={} producers={} idempotent={idempotent} consumers={} \
-             segment_size_bytes={} request_timeout={:?} {}",
-            self.core_count,
-            self.fault_count,
-            self.producers.len(),
-            self.consumers.len(),
-            self.segment_size_bytes,
-            self.request_timeout,
-            self.knobs
-        )
-    }
-}
+/// A run that has not reached its floor after so many faults never will.
+const FAULT_COUNT_MAX: u64 = 200;
 
 /// What a run did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -109,6 +30,7 @@ pub struct Outcome {
     pub acknowledged_records: u64,
     pub exposed_records: u64,
     pub compared_records: u64,
+    pub topics: u64,
     pub restarts: u64,
     pub faults: BTreeMap<&'static str, u64>,
     pub marks: BTreeMap<&'static str, u64>,
@@ -128,12 +50,13 @@ pub fn run(scenario: &Scenario) -> Result<Outcome, Failure> {
     // The world begins healthy, so that every run has a broker to harm.
     let simulation = Simulation::new(scenario.seed, Knobs::default());
     let overrides = format!("log.segment.bytes={}\n", scenario.segment_size_bytes);
-    let broker = BrokerNode::add(&simulation, scenario.core_count, &overrides)?;
+    let storage = scenario.storage.clone();
+    let broker = BrokerNode::add(&simulation, scenario.core_count, storage, &overrides)?;
     let client_nodes = [2, 3].map(|last| {
         let ip = IpAddr::V4(Ipv4Addr::new(10, 0, 0, last));
         simulation.add_node(&format!("client-{last}"), ip)
     });
-    let workload = Workload::new(broker.address(), PARTITION_COUNT, scenario.request_timeout);
+    let workload = Workload::new(broker.address(), scenario.request_timeout);
     let run = Run {
         simulation: &simulation,
         scenario,
@@ -148,46 +71,62 @@ impl Run<'_> {
     fn all(&self) -> Result<Outcome, Failure> {
         let simulation = self.simulation;
         self.broker.start(simulation);
-        let workload = self.workload.clone();
-        let created = async move { workload.create_topic(&[]).await };
-        self.finish(simulation.spawn_client(self.client_nodes[0], created), START_LIMIT, "start")?;
+        let mut clients =
+            Clients::new(simulation, self.scenario, &self.client_nodes, &self.workload);
+        for plan in &self.scenario.topics {
+            self.finish(clients.create(plan), START_LIMIT, "start")?;
+        }
         simulation.set_knobs(self.scenario.knobs.clone());
-        let producers = self.start_producers();
-        let consumers = self.start_consumers();
+        clients.start_all();
         let mut nemesis = Nemesis {
             simulation,
             broker: &self.broker,
-            client_nodes: &self.client_nodes,
+            clients: &mut clients,
             workload: &self.workload,
             random: simulation.random("faults"),
             knobs: self.scenario.knobs.clone(),
             done: BTreeMap::new(),
             restarts: 0,
         };
-        for _ in 0..self.scenario.fault_count {
-            nemesis.pass(Duration::from_secs(3));
-            self.check()?;
-            nemesis.strike()?;
-            self.check()?;
-        }
+        self.harm(&mut nemesis)?;
         simulation.set_knobs(Knobs::default());
         simulation.heal();
         nemesis.pass(self.scenario.drain_after);
-        self.workload.draining.set(true);
-        for producer in producers {
-            self.finish(producer, HEAL_LIMIT, "everything is acknowledged")?;
-        }
-        self.wait_for_consumers(&consumers)?;
+        self.workload.drain();
+        self.drain(&mut nemesis)?;
         // Once more from nothing but the disk, by a consumer that knows nothing.
         nemesis.crash_and_start(Crash::PowerLoss);
         nemesis.restart_cleanly()?;
-        let fresh = self.start_consumer(&self.scenario.consumers[0], "fresh consumer");
-        self.wait_for_consumers(&[fresh])?;
-        let outcome = self.outcome(nemesis);
+        nemesis.clients.start_fresh_consumers();
+        self.wait_for_consumers(nemesis.clients)?;
+        let outcome = self.outcome(&nemesis);
         if outcome.acknowledged_records == 0 || outcome.compared_records == 0 {
             return Err(Failure::liveness("the run has compared nothing".to_owned()));
         }
         Ok(outcome)
+    }
+
+    /// Faults until there are enough, and the run is not a small one.
+    fn harm(&self, nemesis: &mut Nemesis<'_, '_>) -> Result<(), Failure> {
+        for fault in 0..FAULT_COUNT_MAX {
+            let floor = &self.scenario.floor;
+            let is_enough = fault >= self.scenario.fault_count
+                && self.simulation.now() >= reactor::Instant(0) + floor.virtual_time
+                && self.workload.acknowledged_records() >= floor.acknowledged_records
+                && nemesis.restarts >= floor.restarts;
+            if is_enough {
+                return Ok(());
+            }
+            nemesis.pass(Duration::from_secs(6));
+            self.check()?;
+            let needs_restart =
+                fault + 1 >= self.scenario.fault_count && nemesis.restarts < floor.restarts;
+            nemesis.strike(needs_restart)?;
+            self.check()?;
+            self.workload.next_round();
+        }
+        let what = format!("{} records are acknowledged", self.workload.acknowledged_records());
+        Err(Failure::liveness(format!("after {FAULT_COUNT_MAX} faults {what}")))
     }
 
     /// Whether anything has gone wrong so far.
@@ -220,61 +159,65 @@ impl Run<'_> {
         result.ok_or_else(|| Failure::liveness(format!("not within {limit:?}: {what}")))
     }
 
-    /// Waits until `consumers` have read everything, and checks that it is everything.
-    fn wait_for_consumers(&self, consumers: &[(Rc<Progress>, Client<()>)]) -> Result<(), Failure> {
-        let workload = self.workload.clone();
-        let asked = async move { workload.end_offsets().await };
-        let asking = self.simulation.spawn_client(self.client_nodes[0], asked);
-        let ends = self.finish(asking, HEAL_LIMIT, "partitions tell their end")?;
-        let ends = ends.unwrap_or_default();
-        let have_reached = || consumers.iter().all(|(progress, _)| progress.has_reached(&ends));
-        let is_over = || have_reached() || self.workload.has_failed();
-        self.simulation.run_until(is_over, HEAL_LIMIT);
-        self.check()?;
-        if !have_reached() {
-            let at: Vec<_> =
-                consumers.iter().map(|(progress, _)| progress.next_offsets()).collect();
-            let what = format!("not within {HEAL_LIMIT:?}: consumers are at {at:?} of {ends:?}");
-            return Err(Failure::liveness(what));
+    /// What was asked for is done, everything that was sent is acknowledged, and everything is read.
+    fn drain(&self, nemesis: &mut Nemesis<'_, '_>) -> Result<(), Failure> {
+        if let Some(replacing) = nemesis.clients.replacing.take() {
+            self.finish(replacing, HEAL_LIMIT, "a topic is made again")?;
         }
-        self.workload.history.borrow().check_complete(&ends)
+        nemesis.clients.join_new_topics();
+        for producer in std::mem::take(&mut nemesis.clients.producers) {
+            self.finish(producer, HEAL_LIMIT, "everything is acknowledged")?;
+        }
+        self.wait_for_consumers(nemesis.clients)
     }
 
-    fn outcome(&self, nemesis: Nemesis<'_>) -> Outcome {
+    /// Waits until consumers have read everything, and checks that it is everything.
+    fn wait_for_consumers(&self, clients: &Clients<'_>) -> Result<(), Failure> {
+        for topic in clients.living_topics() {
+            let workload = self.workload.clone();
+            let of = topic.clone();
+            let asked = async move { workload.end_offsets(&of).await };
+            let asking = self.simulation.spawn_client(self.client_nodes[0], asked);
+            let ends = self.finish(asking, HEAL_LIMIT, "partitions tell their end")?;
+            let ends = ends.unwrap_or_default();
+            let readers =
+                clients.consumers.iter().filter(|reader| Rc::ptr_eq(&reader.topic, &topic));
+            let readers: Vec<_> = readers.collect();
+            let have_reached = || readers.iter().all(|reader| reader.progress.has_reached(&ends));
+            let is_over = || have_reached() || self.workload.has_failed();
+            self.simulation.run_until(is_over, HEAL_LIMIT);
+            self.check()?;
+            if !have_reached() {
+                let at: Vec<_> =
+                    readers.iter().map(|reader| reader.progress.next_offsets()).collect();
+                let what = format!(
+                    "not within {HEAL_LIMIT:?}: consumers of {} are at {at:?} of {ends:?}",
+                    topic.plan.name
+                );
+                return Err(Failure::liveness(what));
+            }
+            topic.history.borrow().check_complete(&ends)?;
+        }
+        Ok(())
+    }
+
+    fn outcome(&self, nemesis: &Nemesis<'_, '_>) -> Outcome {
         let simulation = self.simulation;
-        let history = self.workload.history.borrow();
+        let topics = self.workload.topics.borrow();
+        let sum = |of: fn(&crate::history::History) -> u64| {
+            topics.iter().map(|topic| of(&topic.history.borrow())).sum()
+        };
         Outcome {
             trace_hash: simulation.trace_hash(),
             virtual_time: simulation.now() - reactor::Instant(0),
-            acknowledged_records: history.acknowledged_records,
-            exposed_records: history.exposed_records,
-            compared_records: history.compared_records,
+            acknowledged_records: sum(|history| history.acknowledged_records),
+            exposed_records: sum(|history| history.exposed_records),
+            compared_records: sum(|history| history.compared_records),
+            topics: topics.len() as u64,
             restarts: nemesis.restarts,
-            faults: nemesis.done,
+            faults: nemesis.done.clone(),
             marks: simulation.marks(),
             counters: simulation.counters(),
         }
-    }
-
-    fn start_producers(&self) -> Vec<Client<()>> {
-        let start = |plan: &ProducerPlan| {
-            let random = self.simulation.random(&format!("producer-{}", plan.index));
-            let node = self.client_nodes[plan.index as usize % self.client_nodes.len()];
-            let producing = produce(self.workload.clone(), plan.clone(), random);
-            self.simulation.spawn_client(node, producing)
-        };
-        self.scenario.producers.iter().map(start).collect()
-    }
-
-    fn start_consumers(&self) -> Vec<(Rc<Progress>, Client<()>)> {
-        let start = |(index, plan)| self.start_consumer(plan, &format!("consumer-{index}"));
-        self.scenario.consumers.iter().enumerate().map(start).collect()
-    }
-
-    fn start_consumer(&self, plan: &ConsumerPlan, name: &str) -> (Rc<Progress>, Client<()>) {
-        let progress = Progress::new(PARTITION_COUNT);
-        let random = self.simulation.random(name);
-        let consuming = consume(self.workload.clone(), plan.clone(), random, progress.clone());
-        (progress, self.simulation.spawn_client(self.client_nodes[1], consuming))
     }
 }

@@ -4,17 +4,21 @@ use std::time::Duration;
 
 use protocol::record_batch::Compression;
 use reactor::sim::Knobs;
-use simulator::command::reproduce;
+use simulator::campaign::{reproduce, run_caught};
 use simulator::consumer::ConsumerPlan;
 use simulator::producer::ProducerPlan;
-use simulator::run::{Outcome, Scenario, run};
+use simulator::run::Outcome;
+use simulator::scenario::{Floor, Scenario};
+use simulator::topic::TopicPlan;
+use storage::Settings;
 
-/// Seeds that every build runs, in shares, so that tests run beside each other.
-const SEED_COUNT: u64 = 40;
+/// Seeds that every build runs, in shares, so that tests run beside each other. The suite `seeds` runs
+/// many more.
+const SEED_COUNT: u64 = 20;
 const SHARE_COUNT: u64 = 4;
 
 fn run_or_panic(scenario: &Scenario) -> Outcome {
-    match run(scenario) {
+    match run_caught(scenario) {
         Ok(outcome) => outcome,
         Err(failure) => {
             panic!("SEED={:#x} {scenario}\n{failure}\n{}", scenario.seed, reproduce(scenario.seed))
@@ -64,14 +68,17 @@ fn what_is_produced_is_consumed_on_one_two_and_four_cores() {
             seed: 1,
             core_count,
             fault_count: 0,
+            floor: Floor::NONE,
             knobs: Knobs::default(),
+            storage: Settings::default(),
             segment_size_bytes: 1 << 20,
             request_timeout: Duration::from_secs(30),
+            topics: vec![TopicPlan::new("orders", 8)],
             producers: vec![ProducerPlan {
                 index: 0,
                 idempotent: true,
                 in_flight_max: 5,
-                batch_count_max: 100,
+                round_batch_count: 100,
                 batch_record_count_max: 10,
                 value_size_bytes_max: 1_000,
                 pause_max: Duration::ZERO,

@@ -6,6 +6,9 @@ use anyhow::{Result, bail};
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
+/// Simulated worlds on each change (RELIABILITY.md).
+const SEED_COUNT: &str = "2000";
+
 type Suite = fn() -> Result<Outcome>;
 
 const SUITES: &[(&str, Suite)] = &[
@@ -15,6 +18,7 @@ const SUITES: &[(&str, Suite)] = &[
     ("clippy", clippy),
     ("unit", unit),
     ("simulator", simulator),
+    ("seeds", seeds),
     ("codegen", codegen),
     ("loom", loom),
     ("release", release),
@@ -113,6 +117,11 @@ fn unit() -> Result<Outcome> {
 
 fn simulator() -> Result<Outcome> {
     count::tests(&mut cargo(&["test", "--package", "simulator", "--no-fail-fast"]))
+}
+
+/// The shipped broker in many simulated worlds; below the floor of what a run has to do, it fails.
+fn seeds() -> Result<Outcome> {
+    count::single(&mut xtask(&["sim", "--seeds", SEED_COUNT])?)
 }
 
 /// Whether the generated code is what the generator would write today.

@@ -1,7 +1,7 @@
 //! S33: a mark on a rare branch and the one test that shows it reached belong together.
 
 use crate::{Finding, SourceFile, Tree};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 const MARK: &str = "mark!(";
 
@@ -26,6 +26,16 @@ pub fn marks_have_their_test(tree: &Tree) -> Vec<Finding> {
         }
     }
     found
+}
+
+/// Names of the marks in code that runs in simulated worlds.
+pub fn mark_names(tree: &Tree) -> BTreeSet<String> {
+    let is_simulated = |file: &&SourceFile| {
+        file.is_shipped_rust() && ["broker", "controller", "storage"].contains(&file.top_folder())
+    };
+    let marks =
+        |file: &SourceFile| file.shipped_code().lines().flat_map(marks_in).collect::<Vec<_>>();
+    tree.rust().filter(is_simulated).flat_map(marks).collect()
 }
 
 fn marks_in(line: &str) -> Vec<String> {
@@ -69,6 +79,17 @@ mod tests {
             let tree = Tree { root: PathBuf::new(), files };
             let found = marks_have_their_test(&tree);
             assert_eq!(found.len(), count, "{found:?}");
+        }
+    }
+
+    #[test]
+    fn marks_of_simulated_code_have_names() {
+        let file = |path| SourceFile::new(path, "fn f() {\n    mark!(torn_tail);\n}\n");
+        for (path, count) in
+            [("storage/src/a.rs", 1), ("storage/tests/a.rs", 0), ("reactor/src/a.rs", 0)]
+        {
+            let tree = Tree { root: PathBuf::new(), files: vec![file(path)] };
+            assert_eq!(mark_names(&tree).len(), count, "{path}");
         }
     }
 }

@@ -12,7 +12,7 @@ mod words;
 pub use adr::decisions_are_numbered_once;
 pub use crate_graph::crates_depend_one_way;
 pub use generated::generated_files_say_so;
-pub use marks::marks_have_their_test;
+pub use marks::{mark_names, marks_have_their_test};
 pub use names::{files_are_named_after_the_domain, module_roots_only_list};
 pub use seam::{the_world_is_reached_through_reactor, unsafe_stays_in_reactor};
 pub use sizes::{files_stay_readable, large_files};

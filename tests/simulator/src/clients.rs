@@ -1,0 +1,133 @@
+//! All clients of a run, and the topics that they work on.
+
+use std::rc::Rc;
+
+use reactor::sim::{Client, NodeId, Simulation};
+
+use crate::consumer::{ConsumerPlan, Progress, consume};
+use crate::producer::produce;
+use crate::scenario::Scenario;
+use crate::topic::{Topic, TopicPlan};
+use crate::workload::Workload;
+
+/// A consumer, and what it reads.
+pub struct Reader {
+    pub topic: Rc<Topic>,
+    pub progress: Rc<Progress>,
+    _consuming: Client<()>,
+}
+
+pub struct Clients<'a> {
+    simulation: &'a Simulation,
+    scenario: &'a Scenario,
+    pub nodes: &'a [NodeId],
+    workload: &'a Rc<Workload>,
+    /// Topics whose producers and consumers have been started.
+    joined: usize,
+    pub producers: Vec<Client<()>>,
+    pub consumers: Vec<Reader>,
+    /// A topic is being deleted and made again.
+    pub replacing: Option<Client<Option<()>>>,
+}
+
+impl<'a> Clients<'a> {
+    pub fn new(
+        simulation: &'a Simulation,
+        scenario: &'a Scenario,
+        nodes: &'a [NodeId],
+        workload: &'a Rc<Workload>,
+    ) -> Self {
+        Clients {
+            simulation,
+            scenario,
+            nodes,
+            workload,
+            joined: 0,
+            producers: Vec::new(),
+            consumers: Vec::new(),
+            replacing: None,
+        }
+    }
+
+    /// Has a topic made.
+    pub fn create(&self, plan: &TopicPlan) -> Client<Option<()>> {
+        let topic = self.workload.plan_topic(plan.clone());
+        let workload = self.workload.clone();
+        let creating = async move { workload.create_topic(&topic).await };
+        self.simulation.spawn_client(self.nodes[0], creating)
+    }
+
+    pub fn start_all(&mut self) {
+        self.join_new_topics();
+    }
+
+    /// Has the newest topic that may be deleted deleted and made again, unless that is under way.
+    pub fn replace_topic(&mut self) -> bool {
+        if let Some(replacing) = &self.replacing {
+            if replacing.take_result().is_none() {
+                return false;
+            }
+            self.join_new_topics();
+        }
+        let newest = self.workload.topics.borrow().last().cloned();
+        let Some(topic) = newest.filter(|topic| topic.number > 0) else { return false };
+        let next = self.workload.plan_topic(topic.plan.clone());
+        let workload = self.workload.clone();
+        let replacing = async move { workload.replace_topic(&topic, &next).await };
+        self.replacing = Some(self.simulation.spawn_client(self.nodes[0], replacing));
+        true
+    }
+
+    /// Starts producers and consumers of all topics that have none.
+    pub fn join_new_topics(&mut self) {
+        let topics: Vec<_> = self.workload.topics.borrow()[self.joined..].to_vec();
+        for topic in topics.iter().take_while(|topic| topic.id.get() != Default::default()) {
+            self.joined += 1;
+            self.start(topic);
+        }
+    }
+
+    fn start(&mut self, topic: &Rc<Topic>) {
+        // A topic that may be deleted is spoken of by its id: its name will be another's.
+        let is_lasting = topic.number == 0;
+        let wanted = if is_lasting { usize::MAX } else { 2 };
+        for plan in self.scenario.producers.iter().take(wanted) {
+            let mut plan = plan.clone();
+            plan.by_topic_id |= !is_lasting;
+            let random =
+                self.simulation.random(&format!("producer-{}-{}", topic.number, plan.index));
+            let node = self.nodes[plan.index as usize % self.nodes.len()];
+            let producing = produce(self.workload.clone(), topic.clone(), plan, random);
+            self.producers.push(self.simulation.spawn_client(node, producing));
+        }
+        let wanted = if is_lasting { usize::MAX } else { 1 };
+        for (index, plan) in self.scenario.consumers.iter().take(wanted).enumerate() {
+            let name = format!("consumer-{}-{index}", topic.number);
+            self.start_consumer(topic, plan, &name);
+        }
+    }
+
+    /// Consumers that know nothing, for each topic that is there; the others end.
+    pub fn start_fresh_consumers(&mut self) {
+        self.consumers.clear();
+        for topic in self.living_topics() {
+            let name = format!("fresh consumer-{}", topic.number);
+            self.start_consumer(&topic, &self.scenario.consumers[0], &name);
+        }
+    }
+
+    fn start_consumer(&mut self, topic: &Rc<Topic>, plan: &ConsumerPlan, name: &str) {
+        let progress = Progress::new(topic.plan.partition_count);
+        let random = self.simulation.random(name);
+        let consuming =
+            consume(self.workload.clone(), topic.clone(), plan.clone(), random, progress.clone());
+        let _consuming = self.simulation.spawn_client(self.nodes[1], consuming);
+        self.consumers.push(Reader { topic: topic.clone(), progress, _consuming });
+    }
+
+    /// Topics that are there, and whose deletion nobody has asked for.
+    pub fn living_topics(&self) -> Vec<Rc<Topic>> {
+        let topics = self.workload.topics.borrow();
+        topics.iter().filter(|topic| !topic.may_be_gone()).cloned().collect()
+    }
+}

@@ -1,0 +1,72 @@
+//! Topics as clients know them: each creation of a name is a topic of its own, with its own history.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use protocol::model::Uuid;
+
+use crate::history::History;
+
+/// What a topic is made with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicPlan {
+    pub name: String,
+    pub partition_count: i32,
+    pub configs: Vec<(&'static str, String)>,
+    /// Retention may delete whatever it has: a reader may find the log to begin anywhere.
+    pub is_retained: bool,
+}
+
+impl TopicPlan {
+    pub fn new(name: &str, partition_count: i32) -> Self {
+        TopicPlan {
+            name: name.to_owned(),
+            partition_count,
+            configs: Vec::new(),
+            is_retained: false,
+        }
+    }
+}
+
+/// How far the deletion of a topic has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deletion {
+    No,
+    /// It may have happened or not.
+    Asked,
+    /// The broker has said so: nothing of it is ever served again.
+    Done,
+}
+
+/// One topic from its creation to its deletion. Shared by `Rc`: all clients run on one thread.
+pub struct Topic {
+    pub plan: TopicPlan,
+    /// Counts the topics of a run. Its records carry it, so that none can pass for another topic's.
+    pub number: u32,
+    /// Known once it is made.
+    pub id: Cell<Uuid>,
+    pub deletion: Cell<Deletion>,
+    pub history: RefCell<History>,
+}
+
+impl Topic {
+    pub fn new(plan: TopicPlan, number: u32) -> Rc<Self> {
+        let history = History::new(number, plan.partition_count, plan.is_retained);
+        Rc::new(Topic {
+            plan,
+            number,
+            id: Cell::new(Uuid::ZERO),
+            deletion: Cell::new(Deletion::No),
+            history: RefCell::new(history),
+        })
+    }
+
+    pub fn is_gone(&self) -> bool {
+        self.deletion.get() == Deletion::Done
+    }
+
+    /// Whether the broker may say that it knows no such topic.
+    pub fn may_be_gone(&self) -> bool {
+        self.deletion.get() != Deletion::No
+    }
+}

@@ -1,0 +1,136 @@
+//! Sums over all runs, and what they must come to.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::run::Outcome;
+use crate::scenario::Floor;
+
+/// Names of all marks in the code that ships, separated by commas, as `cargo xtask` tells.
+const MARKS: &str = "MILLRACE_MARKS";
+
+#[derive(Default)]
+pub struct Totals {
+    runs: u64,
+    /// Runs below [`Floor::FULL`].
+    small_runs: u64,
+    virtual_time: Duration,
+    acknowledged_records: u64,
+    compared_records: u64,
+    topics: u64,
+    restarts: u64,
+    faults: BTreeMap<&'static str, u64>,
+    world_faults: BTreeMap<&'static str, u64>,
+    marks: BTreeMap<&'static str, u64>,
+}
+
+/// What one run did.
+pub fn line(outcome: &Outcome) -> String {
+    format!(
+        "trace={:016x} virtual_s={:.1} acknowledged={} compared={} topics={} restarts={} polls={} faults={}",
+        outcome.trace_hash,
+        outcome.virtual_time.as_secs_f64(),
+        outcome.acknowledged_records,
+        outcome.compared_records,
+        outcome.topics,
+        outcome.restarts,
+        outcome.counters.polls,
+        counts(&outcome.faults),
+    )
+}
+
+fn counts(counts: &BTreeMap<&'static str, u64>) -> String {
+    let texts: Vec<String> = counts.iter().map(|(name, count)| format!("{name}:{count}")).collect();
+    texts.join(",")
+}
+
+impl Totals {
+    pub fn add(&mut self, outcome: &Outcome) {
+        self.runs += 1;
+        let floor = &Floor::FULL;
+        let is_small = outcome.virtual_time < floor.virtual_time
+            || outcome.acknowledged_records < floor.acknowledged_records
+            || outcome.restarts < floor.restarts;
+        self.small_runs += u64::from(is_small);
+        self.virtual_time += outcome.virtual_time;
+        self.acknowledged_records += outcome.acknowledged_records;
+        self.compared_records += outcome.compared_records;
+        self.topics += outcome.topics;
+        self.restarts += outcome.restarts;
+        for (sums, counts) in [
+            (&mut self.faults, &outcome.faults),
+            (&mut self.world_faults, &outcome.counters.faults),
+            (&mut self.marks, &outcome.marks),
+        ] {
+            for (name, count) in counts {
+                *sums.entry(name).or_default() += count;
+            }
+        }
+    }
+
+    pub fn text(&self) -> String {
+        format!(
+            "{} runs, {:.2} virtual hours, {} records acknowledged, {} compared, {} topics, {} restarts\n\
+             faults: {}\nof the world: {}\nmarks reached: {}\nmarks never reached: {}",
+            self.runs,
+            self.virtual_time.as_secs_f64() / 3_600.0,
+            self.acknowledged_records,
+            self.compared_records,
+            self.topics,
+            self.restarts,
+            counts(&self.faults),
+            counts(&self.world_faults),
+            counts(&self.marks),
+            self.never_reached(&std::env::var(MARKS).unwrap_or_default()),
+        )
+    }
+
+    fn never_reached(&self, marks: &str) -> String {
+        let all: BTreeSet<&str> = marks.split(',').filter(|name| !name.is_empty()).collect();
+        let missed: Vec<&str> =
+            all.into_iter().filter(|name| !self.marks.contains_key(name)).collect();
+        missed.join(",")
+    }
+
+    /// Why the runs are too small to say anything, if they are.
+    pub fn below_floor(&self) -> Option<String> {
+        (self.small_runs > 0).then(|| {
+            format!("{} of {} runs are below {:?}", self.small_runs, self.runs, Floor::FULL)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_that_no_run_reached_are_named() {
+        let mut totals = Totals::default();
+        let marks = BTreeMap::from([("torn_tail", 2)]);
+        totals.add(&Outcome { marks, ..Outcome::default() });
+        assert_eq!(totals.never_reached("stale_epoch,torn_tail"), "stale_epoch");
+        assert_eq!(totals.never_reached(""), "");
+    }
+
+    #[test]
+    fn a_small_run_is_below_the_floor() {
+        let floor = Floor::FULL;
+        let full = Outcome {
+            virtual_time: floor.virtual_time,
+            acknowledged_records: floor.acknowledged_records,
+            restarts: floor.restarts,
+            ..Outcome::default()
+        };
+        for (outcome, want) in [
+            (full.clone(), false),
+            (Outcome { restarts: floor.restarts - 1, ..full.clone() }, true),
+            (Outcome { virtual_time: Duration::from_secs(59), ..full.clone() }, true),
+            (Outcome { acknowledged_records: 999, ..full }, true),
+        ] {
+            let mut totals = Totals::default();
+            totals.add(&outcome);
+            assert_eq!(totals.below_floor().is_some(), want, "{outcome:?}");
+        }
+    }
+}
