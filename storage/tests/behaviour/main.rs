@@ -7,4 +7,5 @@ mod journal_crash;
 mod log;
 mod memory;
 mod power_loss;
+mod recovery;
 mod support;
