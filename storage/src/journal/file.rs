@@ -12,7 +12,7 @@ use bytes::Bytes;
 use reactor::buffer::{ALIGNMENT, AlignedBuffer};
 use reactor::file::{File, Open};
 
-use super::record::Fields;
+use super::record::{Fields, HEADER_SIZE_BYTES, RecordHeader};
 use crate::error::StorageError;
 
 /// Where the first group begins.
@@ -22,8 +22,8 @@ const PREFIX: &str = "millrace-journal-";
 const MAGIC: [u8; 8] = *b"MRjrnl\0\x01";
 const VOID: u32 = 0;
 const LIVE: u32 = 1;
-/// The header's own bytes: magic, state, core, file epoch, use id, CRC.
-const COPY_SIZE_BYTES: usize = 36;
+/// The header's own bytes: magic, state, core, file epoch, use id, oldest sequence, CRC.
+const COPY_SIZE_BYTES: usize = 44;
 const COPY_POSITIONS: [usize; 2] = [0, ALIGNMENT / 2];
 
 /// One use of one file, told from all others.
@@ -35,16 +35,25 @@ pub(super) struct FileUse {
     pub(super) use_id: u64,
 }
 
+impl FileUse {
+    /// The sequence of the first record of a run that begins with this use. No file ever holds 2^32
+    /// records, so that a run's sequences are above those of all runs before it, whose files had lower
+    /// epochs.
+    pub(super) fn sequence_min(self) -> u64 {
+        self.file_epoch << 32
+    }
+}
+
 /// What the first block of a file says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Header {
     /// All zeros: the file was being made.
     Unfinished,
     /// Nothing in it counts; its last use had this epoch.
-    Void {
-        file_epoch: u64,
-    },
-    Live(FileUse),
+    Void { file_epoch: u64 },
+    /// Records count that were written in this use, and by it none of the journal's below
+    /// `oldest_sequence`.
+    Live { file_use: FileUse, oldest_sequence: u64 },
     /// Neither: the block is damaged.
     Damaged,
 }
@@ -61,13 +70,14 @@ impl Header {
     }
 
     /// A whole block that says `state` of `file_use`.
-    fn encode(state: u32, core: u32, file_use: FileUse) -> Bytes {
+    fn encode(state: u32, core: u32, file_use: FileUse, oldest_sequence: u64) -> Bytes {
         let mut copy = Vec::with_capacity(COPY_SIZE_BYTES);
         copy.extend_from_slice(&MAGIC);
         copy.extend_from_slice(&state.to_be_bytes());
         copy.extend_from_slice(&core.to_be_bytes());
         copy.extend_from_slice(&file_use.file_epoch.to_be_bytes());
         copy.extend_from_slice(&file_use.use_id.to_be_bytes());
+        copy.extend_from_slice(&oldest_sequence.to_be_bytes());
         let crc = crc32c::crc32c(&copy);
         copy.extend_from_slice(&crc.to_be_bytes());
         let mut block = AlignedBuffer::zeroed(ALIGNMENT);
@@ -91,11 +101,12 @@ fn decode_copy(bytes: &[u8], core: u32) -> Option<Header> {
         return None;
     }
     let file_use = FileUse { file_epoch: fields.u64()?, use_id: fields.u64()? };
+    let oldest_sequence = fields.u64()?;
     let crc = crc32c::crc32c(bytes.get(..COPY_SIZE_BYTES - 4)?);
     match state {
         _ if fields.u32()? != crc => None,
         VOID => Some(Header::Void { file_epoch: file_use.file_epoch }),
-        LIVE => Some(Header::Live(file_use)),
+        LIVE => Some(Header::Live { file_use, oldest_sequence }),
         _ => None,
     }
 }
@@ -121,9 +132,15 @@ impl JournalFile {
         Ok(JournalFile { path, file, core, number })
     }
 
-    pub(super) async fn read_header(&self) -> Result<Header, StorageError> {
-        let block = self.read(0..HEADER_BLOCK_SIZE_BYTES).await?;
-        Ok(Header::decode(&block, self.core))
+    /// What the first block says; and the first record's use of the file, if a record stands there.
+    pub(super) async fn read_header(&self) -> Result<(Header, Option<FileUse>), StorageError> {
+        let end = HEADER_BLOCK_SIZE_BYTES + HEADER_SIZE_BYTES as u64;
+        let bytes = self.read(0..end).await?;
+        let (block, first) = bytes.split_at(bytes.len().min(HEADER_BLOCK_SIZE_BYTES as usize));
+        let first = RecordHeader::decode(first)
+            .filter(|header| header.place.position == HEADER_BLOCK_SIZE_BYTES)
+            .map(|header| header.place.file_use);
+        Ok((Header::decode(block, self.core), first))
     }
 
     /// The bytes of `range`, fewer where the file ends earlier.
@@ -139,16 +156,20 @@ impl JournalFile {
         self.file.flush().await.map_err(StorageError::io("flush", &self.path))
     }
 
-    /// On return the file is live under `file_use`, durably, and none of what it holds counts.
-    pub(super) async fn begin_use(&self, file_use: FileUse) -> Result<(), StorageError> {
-        self.write(Header::encode(LIVE, self.core, file_use), 0).await?;
+    /// On return the file is live under `file_use`, durably, and nothing that it holds counts yet.
+    pub(super) async fn begin_use(
+        &self,
+        file_use: FileUse,
+        oldest_sequence: u64,
+    ) -> Result<(), StorageError> {
+        self.write(Header::encode(LIVE, self.core, file_use, oldest_sequence), 0).await?;
         self.flush().await
     }
 
     /// On return nothing in the file counts any more, durably.
     pub(super) async fn make_void(&self, file_epoch: u64) -> Result<(), StorageError> {
         let file_use = FileUse { file_epoch, use_id: 0 };
-        self.write(Header::encode(VOID, self.core, file_use), 0).await?;
+        self.write(Header::encode(VOID, self.core, file_use, 0), 0).await?;
         self.flush().await
     }
 
@@ -212,21 +233,22 @@ mod tests {
     #[test]
     fn a_header_is_read_back_or_found_damaged() {
         let file_use = FileUse { file_epoch: 7, use_id: 0xfeed };
-        let live = Header::encode(LIVE, 3, file_use).to_vec();
-        let void = Header::encode(VOID, 3, file_use).to_vec();
+        let is_live = Header::Live { file_use, oldest_sequence: 5 };
+        let live = Header::encode(LIVE, 3, file_use, 5).to_vec();
+        let void = Header::encode(VOID, 3, file_use, 5).to_vec();
         let flipped = |positions: &[usize]| {
             let mut block = live.clone();
             positions.iter().for_each(|&position| block[position] ^= 1);
             block
         };
         for (what, block, core, want) in [
-            ("live", live.clone(), 3, Header::Live(file_use)),
+            ("live", live.clone(), 3, is_live),
             ("void", void, 3, Header::Void { file_epoch: 7 }),
             ("zeros", vec![0; ALIGNMENT], 3, Header::Unfinished),
             ("no bytes", vec![], 3, Header::Unfinished),
             ("another core's", live.clone(), 4, Header::Damaged),
-            ("one copy damaged", flipped(&[9]), 3, Header::Live(file_use)),
-            ("the other copy damaged", flipped(&[2048 + 9]), 3, Header::Live(file_use)),
+            ("one copy damaged", flipped(&[9]), 3, is_live),
+            ("the other copy damaged", flipped(&[2048 + 9]), 3, is_live),
             ("both damaged", flipped(&[20, 2048 + 30]), 3, Header::Damaged),
             ("cut", live[..20].to_vec(), 3, Header::Damaged),
         ] {

@@ -126,7 +126,9 @@ impl Group {
                 body_crc: record.body_crc,
             };
             let range = record.start..record.start + HEADER_SIZE_BYTES;
-            header.encode(self.buffer.get_mut(range).unwrap_or_default());
+            if let Some(bytes) = self.buffer.get_mut(range) {
+                bytes.copy_from_slice(&header.encode());
+            }
         }
         self.buffer.into_bytes().slice(..size_bytes)
     }

@@ -10,7 +10,7 @@ use protocol::model::{LeaderEpoch, Offset, PartitionId, TopicId};
 use super::file::FileUse;
 
 /// Bytes of a record before its body.
-pub(super) const HEADER_SIZE_BYTES: usize = 128;
+pub(super) const HEADER_SIZE_BYTES: usize = 136;
 /// Records begin at multiples of this within their group; what is between is zero.
 pub(super) const RECORD_ALIGNMENT: usize = 8;
 
@@ -76,10 +76,13 @@ pub(super) struct Place {
     pub(super) file_use: FileUse,
     /// Position of the record in its file: one that a disk has put elsewhere is not taken.
     pub(super) position: u64,
-    /// Counts the records of a journal within a run, over all of its files.
+    /// Counts the records of a journal over all of its files. A run begins above the one before.
     pub(super) sequence: u64,
     /// Sequence of the first record of this use of the file.
     pub(super) first_sequence: u64,
+    /// Records below stand in files that had been given back when this one was written: whatever a
+    /// disk still shows of them is void.
+    pub(super) oldest_sequence: u64,
     /// Records below were flushed when this one was written: where one of them is missing, it was lost.
     pub(super) flushed_sequence: u64,
     /// Records of this partition below are void; 0 where none are. It repeats the partition's last
@@ -99,40 +102,40 @@ pub(super) struct RecordHeader {
 }
 
 impl RecordHeader {
-    /// Writes the header over `bytes`, which are [`HEADER_SIZE_BYTES`].
-    pub(super) fn encode(&self, bytes: &mut [u8]) {
-        let mut encoded = Vec::with_capacity(HEADER_SIZE_BYTES);
-        let Place { file_use, position, sequence, first_sequence, .. } = self.place;
-        encoded.extend_from_slice(&MAGIC);
-        encoded.extend_from_slice(&[0; 4]); // the CRC's
+    pub(super) fn encode(&self) -> [u8; HEADER_SIZE_BYTES] {
+        let mut fields = FieldsMut { bytes: [0; HEADER_SIZE_BYTES], end: 0 };
+        fields.put(&MAGIC);
+        fields.put(&[0; 4]); // the CRC's
         for word in [
-            file_use.file_epoch,
-            file_use.use_id,
-            position,
-            sequence,
-            first_sequence,
+            self.place.file_use.file_epoch,
+            self.place.file_use.use_id,
+            self.place.position,
+            self.place.sequence,
+            self.place.first_sequence,
+            self.place.oldest_sequence,
             self.place.flushed_sequence,
             self.place.fenced_sequence,
         ] {
-            encoded.extend_from_slice(&word.to_be_bytes());
+            fields.put(&word.to_be_bytes());
         }
-        encoded.extend_from_slice(&self.share.topic_id.0);
-        encoded.extend_from_slice(&self.share.partition.0.to_be_bytes());
-        encoded.extend_from_slice(&self.share.leader_epoch.0.to_be_bytes());
+        fields.put(&self.share.topic_id.0);
+        fields.put(&self.share.partition.0.to_be_bytes());
+        fields.put(&self.share.leader_epoch.0.to_be_bytes());
         for offset in
             [self.share.base_offset, self.share.next_offset, self.share.durable_end_offset]
         {
-            encoded.extend_from_slice(&offset.0.to_be_bytes());
+            fields.put(&offset.0.to_be_bytes());
         }
         for word in [self.body_size_bytes, self.body_crc, self.place.following_count] {
-            encoded.extend_from_slice(&word.to_be_bytes());
+            fields.put(&word.to_be_bytes());
         }
-        encoded.extend_from_slice(&[self.kind.to_byte(), 0, 0, 0]);
-        bytes.copy_from_slice(&encoded);
-        let crc = crc32c::crc32c(bytes.get(8..).unwrap_or_default());
-        if let Some(field) = bytes.get_mut(4..8) {
-            field.copy_from_slice(&crc.to_be_bytes());
-        }
+        fields.put(&[self.kind.to_byte(), 0, 0, 0]);
+        assert!(fields.end == HEADER_SIZE_BYTES, "a header of {} bytes", fields.end);
+        let [_, _, _, _, _, _, _, _, covered @ ..] = &fields.bytes;
+        let crc = crc32c::crc32c(covered);
+        fields.end = 4;
+        fields.put(&crc.to_be_bytes());
+        fields.bytes
     }
 
     /// The header at the start of `bytes`; `None` where no whole one is. It says nothing of the body.
@@ -147,7 +150,8 @@ impl RecordHeader {
         }
         let file_use = FileUse { file_epoch: fields.u64()?, use_id: fields.u64()? };
         let [position, sequence, first_sequence] = [fields.u64()?, fields.u64()?, fields.u64()?];
-        let [flushed_sequence, fenced_sequence] = [fields.u64()?, fields.u64()?];
+        let [oldest_sequence, flushed_sequence, fenced_sequence] =
+            [fields.u64()?, fields.u64()?, fields.u64()?];
         let share = Share {
             topic_id: protocol::model::Uuid(fields.take()?),
             partition: PartitionId(fields.i32()?),
@@ -164,6 +168,7 @@ impl RecordHeader {
             position,
             sequence,
             first_sequence,
+            oldest_sequence,
             flushed_sequence,
             fenced_sequence,
             following_count,
@@ -206,6 +211,22 @@ impl Fields<'_> {
     }
 }
 
+/// The same, written.
+struct FieldsMut {
+    bytes: [u8; HEADER_SIZE_BYTES],
+    end: usize,
+}
+
+impl FieldsMut {
+    fn put(&mut self, field: &[u8]) {
+        let end = self.end + field.len();
+        if let Some(bytes) = self.bytes.get_mut(self.end..end) {
+            bytes.copy_from_slice(field);
+        }
+        self.end = end;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -217,6 +238,7 @@ mod tests {
                 position: 3,
                 sequence: 4,
                 first_sequence: 5,
+                oldest_sequence: 17,
                 flushed_sequence: 6,
                 fenced_sequence: 7,
                 following_count: 8,
@@ -244,16 +266,13 @@ mod tests {
             Kind::Fence(FenceKind::StartAt),
             Kind::Fence(FenceKind::Deletion),
         ] {
-            let mut bytes = [0; HEADER_SIZE_BYTES];
-            header(kind).encode(&mut bytes);
-            assert_eq!(RecordHeader::decode(&bytes), Some(header(kind)));
+            assert_eq!(RecordHeader::decode(&header(kind).encode()), Some(header(kind)));
         }
     }
 
     #[test]
     fn no_flipped_bit_passes() {
-        let mut bytes = [0; HEADER_SIZE_BYTES];
-        header(Kind::Batches).encode(&mut bytes);
+        let bytes = header(Kind::Batches).encode();
         for bit in 0..8 * HEADER_SIZE_BYTES {
             let mut damaged = bytes;
             damaged[bit / 8] ^= 1 << (bit % 8);
@@ -265,7 +284,7 @@ mod tests {
 
     #[test]
     fn records_begin_at_multiples_of_eight() {
-        for (body_size_bytes, want) in [(0, 128), (1, 136), (8, 136), (4000, 4128)] {
+        for (body_size_bytes, want) in [(0, 136), (1, 144), (8, 144), (4000, 4136)] {
             let header = RecordHeader { body_size_bytes, ..header(Kind::Batches) };
             assert_eq!(header.size_bytes(), want, "{body_size_bytes}");
         }

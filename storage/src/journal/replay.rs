@@ -19,17 +19,20 @@ pub struct Replay {
     /// Live files, by core and then by epoch.
     live: Vec<(JournalFile, FileUse)>,
     /// Files that were not finished, or whose header is damaged.
-    useless: Vec<(JournalFile, Header)>,
+    useless: Vec<JournalFile>,
     partitions: BTreeMap<(TopicId, PartitionId), Vec<ReplayRecord>>,
     damages: Vec<Damage>,
+    /// By core: no record below counts.
+    oldest_sequences: BTreeMap<u32, u64>,
 }
 
 /// One record of a partition, not void.
 #[derive(Clone, Debug)]
 pub struct ReplayRecord {
     pub share: Share,
-    /// Its body can be read. A record that is damaged still says what is missing.
-    pub is_whole: bool,
+    /// Its body can be read, and no record is lost that may have made it void. One that is not sound
+    /// still says what is missing.
+    pub is_sound: bool,
     body_size_bytes: u32,
     body_crc: u32,
     file: usize,
@@ -41,6 +44,10 @@ pub struct ReplayRecord {
 pub enum Damage {
     #[error("journal file {path} has a damaged header: what it holds is lost")]
     Header { path: PathBuf },
+    #[error(
+        "journal file {path} has a header of an earlier use: its records were read all the same"
+    )]
+    StaleHeader { path: PathBuf },
     #[error("journal file {path} lacks {count} records at position {position}")]
     RecordsMissing { path: PathBuf, position: u64, count: u64 },
     #[error("journal file {path}: the record at position {position} is damaged")]
@@ -59,23 +66,49 @@ impl Replay {
             useless: Vec::new(),
             partitions: BTreeMap::new(),
             damages: Vec::new(),
+            oldest_sequences: BTreeMap::new(),
         };
         for (core, number) in file::list(directory).await? {
             let how = reactor::file::Open::Existing;
             let file = JournalFile::open(directory, core, number, how).await?;
-            match file.read_header().await? {
-                Header::Void { .. } => {}
-                Header::Live(file_use) => replay.live.push((file, file_use)),
-                header @ (Header::Unfinished | Header::Damaged) => {
-                    replay.useless.push((file, header));
-                }
-            }
+            replay.find(file).await?;
         }
         replay.live.sort_by_key(|(file, file_use)| (file.core, file_use.file_epoch));
         if guard::exists(directory).await? {
             replay.read_records().await?;
+        } else {
+            replay.damages.clear();
         }
         Ok(replay)
+    }
+
+    /// Sorts `file` in by what its first block says and what stands behind it.
+    async fn find(&mut self, file: JournalFile) -> Result<(), StorageError> {
+        let (header, first) = file.read_header().await?;
+        let path = file.path.clone();
+        let file_epoch = match header {
+            Header::Void { file_epoch } => file_epoch,
+            Header::Live { file_use, .. } => file_use.file_epoch,
+            Header::Unfinished if first.is_none() => {
+                self.useless.push(file);
+                return Ok(());
+            }
+            Header::Unfinished | Header::Damaged => {
+                self.damages.push(Damage::Header { path });
+                self.useless.push(file);
+                return Ok(());
+            }
+        };
+        // Epochs only grow: a record of a later use tells that the header's write was lost.
+        if let Some(file_use) = first.filter(|first| first.file_epoch > file_epoch) {
+            self.damages.push(Damage::StaleHeader { path });
+            self.live.push((file, file_use));
+        } else if let Header::Live { file_use, oldest_sequence } = header {
+            let oldest = self.oldest_sequences.entry(file.core).or_default();
+            *oldest = oldest_sequence.max(*oldest);
+            self.live.push((file, file_use));
+        }
+        Ok(())
     }
 
     /// The partitions that have records.
@@ -111,10 +144,10 @@ impl Replay {
         };
         let end = record.body_position + u64::from(record.body_size_bytes);
         let body = file.read(record.body_position..end).await?;
-        let is_whole = record.is_whole
+        let is_sound = record.is_sound
             && body.len() == record.body_size_bytes as usize
             && crc32c::crc32c(&body) == record.body_crc;
-        if is_whole { Ok(body) } else { Err(malformed(&file.path)) }
+        if is_sound { Ok(body) } else { Err(malformed(&file.path)) }
     }
 
     /// Voids all that was read: it is in flushed segments, or was never to be used. On return no
@@ -123,7 +156,7 @@ impl Replay {
         for (file, file_use) in &self.live {
             file.make_void(file_use.file_epoch).await?;
         }
-        for (file, _) in self.useless {
+        for file in self.useless {
             file.remove().await?;
         }
         reactor::directory::sync(&self.directory)
@@ -136,7 +169,7 @@ impl Replay {
     pub async fn set_aside(self) -> Result<Vec<PathBuf>, StorageError> {
         let mut kept = Vec::new();
         let live = self.live.iter().map(|(file, file_use)| (file, file_use.file_epoch));
-        let damaged = self.useless.iter().map(|(file, _)| (file, 0));
+        let damaged = self.useless.iter().map(|file| (file, 0));
         for (file, file_epoch) in live.chain(damaged) {
             let to = self.directory.join(file::kept_name_of(file, file_epoch));
             reactor::directory::rename(&file.path, &to)
@@ -152,11 +185,6 @@ impl Replay {
     }
 
     async fn read_records(&mut self) -> Result<(), StorageError> {
-        for (file, header) in &self.useless {
-            if *header == Header::Damaged {
-                self.damages.push(Damage::Header { path: file.path.clone() });
-            }
-        }
         let mut start = 0;
         while let Some((first, _)) = self.live.get(start) {
             let core = first.core;
@@ -167,7 +195,11 @@ impl Replay {
                 .take_while(|(file, _)| file.core == core)
                 .cloned()
                 .collect();
-            let scan = Scan::read(&files).await?;
+            let oldest_sequence = self.oldest_sequences.get(&core).copied().unwrap_or(0);
+            let mut scan = Scan::read(&files, oldest_sequence).await?;
+            if self.useless.iter().any(|file| file.core == core && self.is_damaged(file)) {
+                scan.doubt_all();
+            }
             self.damages.extend(scan.damages);
             for (partition, records) in by_partition(scan.records, start) {
                 self.add(partition, records);
@@ -177,6 +209,12 @@ impl Replay {
         Ok(())
     }
 
+    fn is_damaged(&self, file: &JournalFile) -> bool {
+        self.damages
+            .iter()
+            .any(|damage| matches!(damage, Damage::Header { path } if *path == file.path))
+    }
+
     /// Takes one core's records of a partition. Where another core has some too, no one can tell which
     /// came first (a run's cores take a partition over with a fence in between): none is used.
     fn add(&mut self, partition: (TopicId, PartitionId), records: Vec<ReplayRecord>) {
@@ -184,7 +222,7 @@ impl Replay {
         let is_ambiguous = !known.is_empty();
         known.extend(records);
         if is_ambiguous {
-            known.iter_mut().for_each(|record| record.is_whole = false);
+            known.iter_mut().for_each(|record| record.is_sound = false);
         }
     }
 }
@@ -204,14 +242,14 @@ fn by_partition(
         *latest = fence.max(*latest);
     }
     let mut partitions = BTreeMap::<_, Vec<ReplayRecord>>::new();
-    for Found { header, file, is_whole } in records {
+    for Found { header, file, is_sound, .. } in records {
         let partition = (header.share.topic_id, header.share.partition);
         let is_void = fences.get(&partition).is_some_and(|fence| header.place.sequence < *fence);
         match header.kind {
             Kind::Batches if is_void => reactor::mark!(journal_record_fenced),
             Kind::Batches => partitions.entry(partition).or_default().push(ReplayRecord {
                 share: header.share,
-                is_whole,
+                is_sound,
                 body_size_bytes: header.body_size_bytes,
                 body_crc: header.body_crc,
                 file: file_start + file,
@@ -226,7 +264,7 @@ fn by_partition(
 #[cfg(test)]
 impl ReplayRecord {
     /// A record of which only what a verdict asks for is set.
-    pub(super) fn for_verdict(base: i64, next: i64, durable: i64, is_whole: bool) -> Self {
+    pub(super) fn for_verdict(base: i64, next: i64, durable: i64, is_sound: bool) -> Self {
         use protocol::model::{LeaderEpoch, Offset};
         let share = Share {
             topic_id: TopicId::ONE,
@@ -236,6 +274,6 @@ impl ReplayRecord {
             leader_epoch: LeaderEpoch(0),
             durable_end_offset: Offset(durable),
         };
-        ReplayRecord { share, is_whole, body_size_bytes: 0, body_crc: 0, file: 0, body_position: 0 }
+        ReplayRecord { share, is_sound, body_size_bytes: 0, body_crc: 0, file: 0, body_position: 0 }
     }
 }

@@ -4,7 +4,11 @@
 //! flushed, and a disk may lose what was. Each record says up to which sequence the journal was flushed
 //! when it was written (`flushed_sequence`). What is missing below the highest such claim is damage;
 //! the first that is missing from there on is the end, and what stands behind it was never promised.
+//!
+//! A missing record may have been a fence. So a partition's records before it are in doubt, unless a
+//! later one of the partition repeats its last fence.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::PathBuf;
 
@@ -25,7 +29,9 @@ pub(super) struct Found {
     /// Index of its file among those that were given to the scan.
     pub(super) file: usize,
     /// Its body is there, every byte of it.
-    pub(super) is_whole: bool,
+    pub(super) has_body: bool,
+    /// That, and no record is missing that may have made it void.
+    pub(super) is_sound: bool,
 }
 
 /// What a core's journal holds.
@@ -35,6 +41,8 @@ pub(super) struct Scan {
     pub(super) records: Vec<Found>,
     pub(super) damages: Vec<Damage>,
     holes: Vec<Hole>,
+    /// Records below are void: their files were given back.
+    oldest_sequence: u64,
     /// Of the next record; `None` before the first.
     expected: Option<u64>,
     /// Everything below was flushed, as some record says.
@@ -49,9 +57,13 @@ struct Hole {
 }
 
 impl Scan {
-    /// Reads `files`, which are in the order of their epochs.
-    pub(super) async fn read(files: &[(JournalFile, FileUse)]) -> Result<Scan, StorageError> {
-        let mut scan = Scan::default();
+    /// Reads `files`, which are in the order of their epochs. By their headers no record below
+    /// `oldest_sequence` counts.
+    pub(super) async fn read(
+        files: &[(JournalFile, FileUse)],
+        oldest_sequence: u64,
+    ) -> Result<Scan, StorageError> {
+        let mut scan = Scan { oldest_sequence, ..Scan::default() };
         for (index, (file, file_use)) in files.iter().enumerate() {
             scan.read_file(index, file, *file_use).await?;
         }
@@ -78,9 +90,10 @@ impl Scan {
             };
             let body_start = position + HEADER_SIZE_BYTES as u64;
             let body = window.bytes(body_start, u64::from(header.body_size_bytes)).await?;
-            let is_whole = body.len() == header.body_size_bytes as usize
+            let has_body = body.len() == header.body_size_bytes as usize
                 && crc32c::crc32c(&body) == header.body_crc;
-            self.push(Found { header, file: index, is_whole }, hole.take(), file);
+            let found = Found { header, file: index, has_body, is_sound: has_body };
+            self.push(found, hole.take(), file);
             position += header.size_bytes();
             if header.place.following_count == 0 {
                 position = position.next_multiple_of(ALIGNMENT as u64);
@@ -103,6 +116,7 @@ impl Scan {
         }
         let is_behind = self.expected.is_some_and(|expected| header.place.sequence < expected);
         if header.place.position != position || is_behind {
+            reactor::mark!(journal_record_misplaced);
             let path = file.path.clone();
             self.damages.push(Damage::Misplaced { path, position });
             return None;
@@ -122,25 +136,30 @@ impl Scan {
         }
         self.expected = Some(place.sequence + 1);
         self.flushed_sequence = self.flushed_sequence.max(place.flushed_sequence);
+        self.oldest_sequence = self.oldest_sequence.max(place.oldest_sequence);
         self.records.push(found);
     }
 
-    /// Tells damage from the end, and cuts there.
+    /// Forgets what is void, tells damage from the end, and cuts there.
     fn settle(&mut self, files: &[(JournalFile, FileUse)]) {
-        let flushed_sequence = self.flushed_sequence;
+        let (oldest, flushed) = (self.oldest_sequence, self.flushed_sequence);
+        self.records.retain(|found| found.header.place.sequence >= oldest);
         let mut end = u64::MAX;
+        let mut lost = Vec::new();
         for Hole { path, position, missing } in std::mem::take(&mut self.holes) {
-            if missing.start < flushed_sequence {
-                let count = missing.end.min(flushed_sequence) - missing.start;
+            let missing = missing.start.max(oldest)..missing.end;
+            if missing.start < missing.end.min(flushed) {
+                let count = missing.end.min(flushed) - missing.start;
                 self.damages.push(Damage::RecordsMissing { path, position, count });
+                lost.push(missing.start);
             }
-            if missing.end > flushed_sequence {
-                end = end.min(missing.start.max(flushed_sequence));
+            if missing.start < missing.end && missing.end > flushed {
+                end = end.min(missing.start.max(flushed));
             }
         }
-        for found in self.records.iter().filter(|found| !found.is_whole) {
+        for found in self.records.iter().filter(|found| !found.has_body) {
             let place = found.header.place;
-            if place.sequence >= flushed_sequence {
+            if place.sequence >= flushed {
                 end = end.min(place.sequence);
             } else if let Some((file, _)) = files.get(found.file) {
                 let (path, position) = (file.path.clone(), place.position);
@@ -151,6 +170,23 @@ impl Scan {
             reactor::mark!(journal_tail_cut);
             self.records.retain(|found| found.header.place.sequence < end);
         }
+        lost.into_iter().for_each(|sequence| self.doubt(sequence));
+    }
+
+    /// The record with `sequence` is missing.
+    fn doubt(&mut self, sequence: u64) {
+        let partition = |found: &Found| (found.header.share.topic_id, found.header.share.partition);
+        let is_before = |found: &Found| found.header.place.sequence < sequence;
+        let later: BTreeSet<_> =
+            self.records.iter().filter(|found| !is_before(found)).map(partition).collect();
+        for found in self.records.iter_mut().filter(|found| is_before(found)) {
+            found.is_sound &= later.contains(&partition(found));
+        }
+    }
+
+    /// The last file of this journal cannot be read: every record may have been made void in it.
+    pub(super) fn doubt_all(&mut self) {
+        self.doubt(u64::MAX);
     }
 }
 

@@ -69,13 +69,14 @@ impl Spares {
         for (_, number) in list(directory).await?.into_iter().filter(|(of, _)| *of == core) {
             spares.next_number = number + 1;
             let file = JournalFile::open(directory, core, number, Open::Existing).await?;
-            match file.read_header().await? {
+            let (header, _) = file.read_header().await?;
+            match header {
                 Header::Void { file_epoch } => {
                     spares.file_epoch = spares.file_epoch.max(file_epoch);
                     spares.void.push(file);
                 }
                 Header::Unfinished | Header::Damaged => file.remove().await?,
-                Header::Live(_) => {
+                Header::Live { .. } => {
                     return Err(StorageError::Malformed {
                         path: file.path,
                         what: "spare journal file",
@@ -127,9 +128,16 @@ pub(super) enum Source {
 }
 
 impl Source {
-    /// Makes the file ready: all blocks written once, its name and its live header durable.
+    pub(super) fn file_use(&self) -> FileUse {
+        match self {
+            Source::Void { file_use, .. } | Source::New { file_use, .. } => *file_use,
+        }
+    }
+
+    /// Makes the file ready: all blocks written once, its name and its live header durable. By that
+    /// header no record below `oldest_sequence` counts.
     /// Errors: `StorageFull` where the disk has no room for another file; nothing is left behind.
-    pub(super) async fn prepare(self) -> Result<Ready, StorageError> {
+    pub(super) async fn prepare(self, oldest_sequence: u64) -> Result<Ready, StorageError> {
         let (file, file_use) = match self {
             Source::Void { file, file_use } => (file, file_use),
             Source::New { directory, core, number, size_bytes, file_use } => {
@@ -137,7 +145,7 @@ impl Source {
                 (file, file_use)
             }
         };
-        file.begin_use(file_use).await?;
+        file.begin_use(file_use, oldest_sequence).await?;
         Ok(Ready { file, file_use })
     }
 }

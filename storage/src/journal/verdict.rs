@@ -31,7 +31,7 @@ impl ReplayRecord {
         if share.base_offset > log_end_offset && share.durable_end_offset <= log_end_offset {
             return Verdict::Drop;
         }
-        if !self.is_whole || share.base_offset > log_end_offset {
+        if !self.is_sound || share.base_offset > log_end_offset {
             return Verdict::Corrupt;
         }
         Verdict::Append { from: log_end_offset }
@@ -45,7 +45,7 @@ mod tests {
     #[test]
     fn replay_appends_at_the_log_end_and_nowhere_else() {
         let append = |from| Verdict::Append { from: Offset(from) };
-        for (base, next, durable, is_whole, log_end, want) in [
+        for (base, next, durable, is_sound, log_end, want) in [
             (10, 20, 10, true, 20, Verdict::Skip), // the segment has all of it
             (10, 20, 10, true, 25, Verdict::Skip), // and more
             (10, 20, 10, false, 20, Verdict::Skip), // damaged, and not needed
@@ -61,8 +61,8 @@ mod tests {
             (10, 20, 6, true, 5, Verdict::Corrupt),
             (10, 20, 10, true, 0, Verdict::Corrupt),
         ] {
-            let row = (base, next, durable, is_whole, log_end);
-            let record = ReplayRecord::for_verdict(base, next, durable, is_whole);
+            let row = (base, next, durable, is_sound, log_end);
+            let record = ReplayRecord::for_verdict(base, next, durable, is_sound);
             assert_eq!(record.verdict(Offset(log_end)), want, "{row:?}");
         }
     }

@@ -54,7 +54,7 @@ struct State {
     /// The file that groups are written to; `None` only while the disk has no room for one.
     current: Option<Live>,
     next: Next,
-    /// Of the next record; from 1 on.
+    /// Of the next record.
     next_sequence: u64,
     /// Records below are on the device; and flushed.
     written_sequence: u64,
@@ -97,8 +97,10 @@ impl Journal {
         settings: &Settings,
     ) -> Result<Journal, StorageError> {
         let mut spares = Spares::open(directory, core, settings).await?;
-        let current = match spares.take().prepare().await {
-            Ok(ready) => Some(Live::begin(ready, 1)),
+        let source = spares.take();
+        let next_sequence = source.file_use().sequence_min();
+        let current = match source.prepare(next_sequence).await {
+            Ok(ready) => Some(Live::begin(ready, next_sequence)),
             // Groups are refused until there is room; reads and deletions are not.
             Err(error) if is_full(&error) => None,
             Err(error) => return Err(error),
@@ -108,9 +110,9 @@ impl Journal {
             older: VecDeque::new(),
             current,
             next: Next::Missing { retry_at: reactor::Instant::default() },
-            next_sequence: 1,
-            written_sequence: 1,
-            flushed_sequence: 1,
+            next_sequence,
+            written_sequence: next_sequence,
+            flushed_sequence: next_sequence,
             fences: BTreeMap::new(),
             leave_current: false,
             is_guarded: false,
@@ -316,7 +318,7 @@ impl Inner {
 
     /// Has the next file made when the current one is half full.
     fn prepare_next(self: &Rc<Self>) {
-        let source = {
+        let (source, oldest_sequence) = {
             let mut state = self.state.borrow_mut();
             let is_due = state.current.as_ref().is_none_or(Live::is_half_full);
             let Next::Missing { retry_at } = state.next else {
@@ -326,11 +328,11 @@ impl Inner {
                 return;
             }
             state.next = Next::Preparing;
-            state.spares.take()
+            (state.spares.take(), state.oldest_sequence())
         };
         let inner = self.clone();
         self.tasks.spawn(async move {
-            let prepared = source.prepare().await;
+            let prepared = source.prepare(oldest_sequence).await;
             let next = match prepared {
                 Ok(ready) => Next::Ready(ready),
                 // Not needed yet: the current file grows.
@@ -368,11 +370,9 @@ impl Inner {
             }
         }
         let mut state = self.state.borrow_mut();
-        let first = state.older.iter().chain(&state.current).next();
-        if let Some(first_sequence) = first.map(|live| live.first_sequence) {
-            // All records that these made void are gone.
-            state.fences.retain(|_, fence| *fence >= first_sequence);
-        }
+        let oldest_sequence = state.oldest_sequence();
+        // All records that the others made void are void by themselves now.
+        state.fences.retain(|_, fence| *fence >= oldest_sequence);
         Ok(())
     }
 
@@ -400,6 +400,12 @@ impl Inner {
 }
 
 impl State {
+    /// Records below are in files that were given back.
+    fn oldest_sequence(&self) -> u64 {
+        let mut live = self.older.iter().chain(&self.current);
+        live.next().map_or(self.next_sequence, |oldest| oldest.first_sequence)
+    }
+
     /// Goes on to the next file, if it is ready.
     fn leave(&mut self) {
         let missing = Next::Missing { retry_at: reactor::Instant::default() };
@@ -416,6 +422,7 @@ impl State {
 
     /// Gives the records of `group` their places, at the end of the current file.
     fn place(&mut self, group: Group) -> (JournalFile, Bytes, u64) {
+        let oldest_sequence = self.oldest_sequence();
         let current = self.current.as_mut().expect("there is room in it");
         let (start, file_use) = (current.end_position, current.file_use);
         let first_sequence = current.first_sequence;
@@ -434,6 +441,7 @@ impl State {
                 position: start + position,
                 sequence: *sequence,
                 first_sequence,
+                oldest_sequence,
                 flushed_sequence,
                 fenced_sequence: fences.get(&partition).copied().unwrap_or(0),
                 following_count: 0,

@@ -126,7 +126,7 @@ impl World {
                     if let Some(task) = recycling.take() {
                         task.await.expect("recycled");
                     }
-                    recycling = Some(self.checkpoint(&journal));
+                    recycling = Some(self.checkpoint(&journal, &mut random));
                 }
                 2 => self.commit_behind_a_bypass(&journal, &mut random).await,
                 3 if random.below(10) == 0 => {
@@ -190,11 +190,19 @@ impl World {
     }
 
     /// All segments are flushed at once; the journal is given back while others commit.
-    fn checkpoint(&self, journal: &Journal) -> reactor::Task<Result<(), storage::StorageError>> {
+    fn checkpoint(
+        &self,
+        journal: &Journal,
+        random: &mut Random,
+    ) -> reactor::Task<Result<(), storage::StorageError>> {
         let mark = journal.mark();
         self.flush_segments();
         let journal = journal.clone();
-        reactor::spawn(async move { journal.recycle_before(mark).await })
+        let checkpointed = Duration::from_micros(random.below(30_000));
+        reactor::spawn(async move {
+            reactor::sleep(checkpointed).await;
+            journal.recycle_before(mark).await
+        })
     }
 
     fn flush_segments(&self) {
@@ -278,5 +286,78 @@ fn power_may_go_at_any_turn() {
         let last = known.clone();
         let recovered = async move { last.recover().await };
         simulation.block_on(node, LIMIT, recovered).expect("in time");
+    }
+}
+
+/// Writes without a flush between them are all durable after one, whatever files they went to.
+#[test]
+fn one_flush_covers_writes_to_several_files() {
+    let simulation = Simulation::new(5, Knobs { unsynced_lost: 1.0, ..Knobs::default() });
+    let node = node_of(&simulation);
+    let written = async {
+        let directory = Path::new(DIRECTORY);
+        reactor::directory::create_all(directory).await.expect("made");
+        let journal = Journal::open(directory, 0, &settings()).await.expect("opened");
+        for base in 0..40 {
+            let mut group = Group::with_capacity(1);
+            group.push(share_of(base), &[Bytes::from(vec![base as u8; 5000])]);
+            journal.write(group).await.expect("written");
+            // Time for the next file to be made.
+            reactor::sleep(Duration::from_millis(5)).await;
+        }
+        journal.flush().await.expect("flushed");
+    };
+    simulation.block_on(node, LIMIT, written).expect("in time");
+    simulation.crash(node, Crash::PowerLoss);
+    let read = async {
+        let replay = Replay::read(Path::new(DIRECTORY)).await.expect("read");
+        assert_eq!(replay.damages(), []);
+        let records = replay.records(TOPIC_ID, PartitionId(0));
+        let bases: Vec<i64> = records.iter().map(|record| record.share.base_offset.0).collect();
+        assert_eq!(bases, (0..40).collect::<Vec<_>>());
+    };
+    simulation.block_on(node, LIMIT, read).expect("in time");
+}
+
+fn share_of(base: i64) -> Share {
+    Share {
+        topic_id: TOPIC_ID,
+        partition: PartitionId(0),
+        base_offset: Offset(base),
+        next_offset: Offset(base + 1),
+        leader_epoch: LeaderEpoch(0),
+        durable_end_offset: Offset(0),
+    }
+}
+
+/// The guard is one for all cores: none may take it for durable because another has made it.
+#[test]
+fn the_guard_is_durable_before_any_core_is() {
+    for seed in 0..200 {
+        println!("SEED={seed:#x}");
+        let knobs = Knobs { unsynced_lost: 1.0, disk_slow: 0.2, ..Knobs::default() };
+        let simulation = Simulation::new(seed, knobs);
+        let node = node_of(&simulation);
+        let made = async { reactor::directory::create_all(Path::new(DIRECTORY)).await };
+        simulation.block_on(node, LIMIT, made).expect("in time").expect("made");
+        let committed = Rc::new(Cell::new(false));
+        let first_core = |core: u32| {
+            let committed = committed.clone();
+            async move {
+                let directory = Path::new(DIRECTORY);
+                let journal = Journal::open(directory, core, &settings()).await.expect("opened");
+                let mut group = Group::with_capacity(1);
+                group.push(share_of(0), &[Bytes::from_static(b"first")]);
+                journal.commit(group).await.expect("committed");
+                committed.set(true);
+            }
+        };
+        let cores: Vec<_> =
+            (0..4).map(|core| simulation.spawn_client(node, first_core(core))).collect();
+        assert!(simulation.run_until(|| committed.get(), LIMIT));
+        simulation.crash(node, Crash::PowerLoss);
+        drop(cores);
+        let exists = async { guard::exists(Path::new(DIRECTORY)).await.expect("listed") };
+        assert!(simulation.block_on(node, LIMIT, exists).expect("in time"));
     }
 }
