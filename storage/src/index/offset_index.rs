@@ -107,6 +107,18 @@ impl OffsetIndex {
         above.checked_sub(1).and_then(|index| self.entries.get(index)).map_or(0, |e| e.position)
     }
 
+    pub(crate) fn base_offset(&self) -> Offset {
+        self.base_offset
+    }
+
+    /// The last offset of the batch of the last entry, and where it starts.
+    pub(crate) fn last(&self) -> Option<(Offset, u32)> {
+        let base_offset = self.base_offset.0;
+        self.entries
+            .last()
+            .map(|entry| (Offset(base_offset + i64::from(entry.relative_offset)), entry.position))
+    }
+
     /// Where the batch of the last entry starts; 0 in an empty index.
     pub(crate) fn last_position(&self) -> u32 {
         self.entries.last().map_or(0, |entry| entry.position)

@@ -14,16 +14,20 @@ pub(crate) const HIGH_WATERMARK: &str = "replication-offset-checkpoint";
 
 pub(crate) type Offsets = BTreeMap<TopicPartition, Offset>;
 
-/// Reads the checkpoint `name` of `directory`; a missing file is empty.
+/// Reads the checkpoint `name` of `directory`; a missing file is empty, and so is an invalid one: what
+/// it would spare is read from the logs.
 pub(crate) async fn read(directory: &Path, name: &str) -> Result<Offsets, StorageError> {
     let path = directory.join(name);
-    match crate::small_file::read_text(&path, "offset checkpoint").await? {
-        None => Ok(Offsets::new()),
-        Some(text) => decode(&text).map_err(|reason| StorageError::Malformed {
-            path,
-            what: "offset checkpoint",
-            reason,
-        }),
+    let Some(bytes) = crate::small_file::read(&path).await? else {
+        return Ok(Offsets::new());
+    };
+    let text = String::from_utf8(bytes).map_err(|_| "it is no UTF-8 text");
+    match text.and_then(|text| decode(&text)) {
+        Ok(offsets) => Ok(offsets),
+        Err(reason) => {
+            tracing::warn!(path = %path.display(), reason, "not using an invalid checkpoint");
+            Ok(Offsets::new())
+        }
     }
 }
 

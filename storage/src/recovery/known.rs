@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use protocol::model::{Offset, TimestampMs, TopicId};
+use protocol::model::{LeaderEpoch, Offset, TimestampMs, TopicId};
 use protocol::record_batch::{BatchHeader, HEADER_SIZE_BYTES};
 use reactor::file::{File, Open};
 
+use super::decision::Stop;
 use super::listing::Listing;
 use super::load::Context;
 use crate::checkpoint::{LogCheckpoint, SegmentCheckpoint};
@@ -14,10 +15,11 @@ use crate::index::{SegmentIndexes, WrittenIndexes};
 use crate::log::Opening;
 use crate::segment::{FileKind, Indexes, Segment, path_of};
 use crate::small_file;
-use crate::state::Producers;
+use crate::state::{LeaderEpochs, Producers};
 
 /// What earlier runs say of a log.
 pub(super) struct Known<'a> {
+    pub(super) stop: Stop,
     /// All below was flushed: a log that ends before it has lost what was durable.
     pub(super) flushed_end: Offset,
     /// After an unclean stop the scan begins in the segment that holds this offset, or in it.
@@ -40,6 +42,7 @@ impl<'a> Known<'a> {
             .filter(|entry| topic_id.is_some_and(|topic_id| entry.topic_id == topic_id.0))
             .max_by_key(|entry| entry.generation);
         let nothing = Known {
+            stop: if opening.clean { Stop::Clean } else { Stop::Unclean },
             flushed_end: Offset::ZERO,
             scan_from: Offset::ZERO,
             log_start_offset: Offset::ZERO,
@@ -71,18 +74,33 @@ impl<'a> Known<'a> {
         }
     }
 
-    /// That a log which ends at `log_end_offset` has all that was flushed.
-    pub(super) fn check_end(
-        &self,
-        directory: &Path,
-        log_end_offset: Offset,
-    ) -> Result<(), StorageError> {
-        let recovery_point = self.flushed_end;
-        if log_end_offset >= recovery_point {
-            return Ok(());
+    /// That a log without any segment has never had more.
+    pub(super) fn check_empty(&self, directory: &Path) -> Result<(), StorageError> {
+        match self.flushed_end > self.log_start_offset {
+            true => Err(self.lost_records(directory, self.log_start_offset)),
+            false => Ok(()),
         }
-        let directory = directory.to_owned();
-        Err(StorageError::LostRecords { directory, log_end_offset, recovery_point })
+    }
+
+    /// That the log ends at `log_end_offset`, before what was flushed.
+    pub(super) fn lost_records(&self, directory: &Path, log_end_offset: Offset) -> StorageError {
+        StorageError::LostRecords {
+            directory: directory.to_owned(),
+            log_end_offset,
+            recovery_point: self.flushed_end,
+        }
+    }
+
+    /// The epochs at a recovery point; `None` where the checkpoint has none to tell.
+    pub(super) fn leader_epochs(&self) -> Option<LeaderEpochs> {
+        let mut epochs = LeaderEpochs::default();
+        for &(leader_epoch, start_offset) in &self.checkpoint?.leader_epochs {
+            let leader_epoch = LeaderEpoch::from_wire(leader_epoch)?;
+            if !epochs.maybe_assign(leader_epoch, Offset(start_offset)) {
+                return None;
+            }
+        }
+        Some(epochs)
     }
 
     /// The producers at a recovery point; `None` where the checkpoint has none to tell.

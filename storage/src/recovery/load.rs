@@ -1,13 +1,15 @@
 //! Opening a log: which segments there are, how far they are good, and where the log ends.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use protocol::model::{Offset, TimestampMs, TopicId};
 use protocol::record_batch::BatchError;
 use reactor::buffer::ALIGNMENT;
 use reactor::file::{File, Open};
 
+use super::decision::{Action, Claim, End, Place, Stop, decide};
+use super::epochs::{read_epochs, rebuild_epochs};
 use super::indexes::{decode_files, indexed, write_indexes};
 use super::known::Known;
 use super::listing::{Listing, list, remove};
@@ -19,9 +21,11 @@ use crate::error::StorageError;
 use crate::index::{OffsetIndex, SegmentIndexes};
 use crate::log::Opening;
 use crate::segment::{FileKind, Indexes, ScanEnd, Scanner, Segment, path_of};
-use crate::small_file;
 use crate::state::{LeaderEpochs, Producers, partition_metadata};
 use crate::volume::Volume;
+
+/// What is read at once where zeros are expected.
+const ZEROS_READ_BYTES: u64 = 1 << 20;
 
 /// A log as its files tell it.
 pub(crate) struct Loaded {
@@ -54,19 +58,27 @@ pub(crate) async fn load(
 ) -> Result<Loaded, StorageError> {
     let topic_id = partition_metadata::read(directory).await?;
     let mut listing = list(directory).await?;
-    let mut epochs = read_epochs(directory).await?;
-    let known_epochs = epochs.clone();
+    let known_epochs = read_epochs(directory).await?;
     let known = Known::new(opening, topic_id);
     let was_empty = listing.segments.is_empty();
     if was_empty {
-        known.check_end(directory, known.log_start_offset)?;
+        known.check_empty(directory)?;
         create_segment(directory, known.log_start_offset).await?;
         listing.segments.insert(known.log_start_offset, 0);
     }
     let context = Context { volume, directory, config, now };
     let (known, resumed) = context.check(known, &listing).await?;
-    let scan = Scan { from: (!opening.clean).then_some(known.scan_from), known: &known };
-    let (segments, tail) = context.load_segments(&listing, scan, resumed, &mut epochs).await?;
+    let mut epochs = known_epochs.clone().or_else(|| known.leader_epochs());
+    let mut scanned_epochs = epochs.clone().unwrap_or_default();
+    let (segments, tail) =
+        context.load_segments(&listing, &known, resumed, &mut scanned_epochs).await?;
+    if epochs.is_some() || segments.values().all(|segment| segment.size_bytes == 0) {
+        epochs = Some(scanned_epochs);
+    }
+    let mut epochs = match epochs {
+        Some(epochs) => epochs,
+        None => rebuild_epochs(directory, &segments).await?,
+    };
     let (first, end) = bounds(&segments);
     let log_start_offset = known.log_start_offset.clamp(first, end.offset);
     epochs.truncate_from_end(end.offset);
@@ -79,7 +91,7 @@ pub(crate) async fn load(
         segments,
         tail,
         end,
-        epochs_changed: epochs != known_epochs,
+        epochs_changed: known_epochs.as_ref() != Some(&epochs),
         epochs,
         producers,
         snapshot_offset,
@@ -111,26 +123,6 @@ fn bounds(segments: &BTreeMap<Offset, Segment>) -> (Offset, Cursor) {
     (first, end)
 }
 
-async fn read_epochs(directory: &Path) -> Result<LeaderEpochs, StorageError> {
-    let path = directory.join("leader-epoch-checkpoint");
-    let what = "leader epoch checkpoint";
-    match small_file::read_text(&path, what).await? {
-        None => Ok(LeaderEpochs::default()),
-        Some(text) => LeaderEpochs::decode(&text).map_err(|reason| StorageError::Malformed {
-            path,
-            what,
-            reason,
-        }),
-    }
-}
-
-/// Which part of a log is scanned.
-struct Scan<'a> {
-    /// `None` after a clean stop: nothing is.
-    from: Option<Offset>,
-    known: &'a Known<'a>,
-}
-
 /// What the steps of loading have in common.
 pub(super) struct Context<'a> {
     volume: &'a Volume,
@@ -140,12 +132,12 @@ pub(super) struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// All segments in order, and the tail of the last one. Those that hold the start of the scan or
-    /// follow it are scanned; `resumed` is one whose front needs no scan.
+    /// All segments in order, and the tail of the last one. After an unclean stop those that hold the
+    /// start of the scan or follow it are scanned; `resumed` is one whose front needs no scan.
     async fn load_segments(
         &self,
         listing: &Listing,
-        scan: Scan<'_>,
+        known: &Known<'_>,
         mut resumed: Option<Segment>,
         epochs: &mut LeaderEpochs,
     ) -> Result<(BTreeMap<Offset, Segment>, Tail), StorageError> {
@@ -155,7 +147,8 @@ impl Context<'_> {
         let mut tail = Tail::new(self.volume, Offset::ZERO, 0, Vec::new());
         for (index, &(base_offset, size_bytes)) in files.iter().enumerate() {
             let next = files.get(index + 1).map(|&(next, _)| next);
-            let is_scanned = scan.from.is_some_and(|from| next.is_none_or(|next| next > from));
+            let is_scanned =
+                known.stop == Stop::Unclean && next.is_none_or(|next| next > known.scan_from);
             if let (Some(next), false) = (next, is_scanned) {
                 segments.insert(base_offset, self.rolled(base_offset, size_bytes, next));
                 continue;
@@ -164,27 +157,88 @@ impl Context<'_> {
             let file =
                 File::open(&path, Open::Existing).await.map_err(StorageError::io("open", &path))?;
             let resumed = resumed.take_if(|segment| segment.base_offset == base_offset);
-            let (segment, bad) = match (is_scanned, resumed) {
-                (true, resumed) => {
-                    let begun = resumed.unwrap_or_else(|| Segment::new(base_offset, self.now));
-                    self.recover(&file, path, begun, size_bytes, epochs, scan.known).await?
+            let (segment, end) = match (known.stop, resumed) {
+                (Stop::Unclean, Some(segment)) => {
+                    self.scan(&file, &path, segment, size_bytes, epochs).await?
                 }
-                (false, Some(segment)) if segment.size_bytes == size_bytes => (segment, false),
-                (false, _) => (self.resume(&file, path, base_offset, size_bytes).await?, false),
+                (Stop::Unclean, None) => {
+                    let empty = Segment::new(base_offset, self.now);
+                    self.scan(&file, &path, empty, size_bytes, epochs).await?
+                }
+                (Stop::Clean, Some(segment)) if segment.size_bytes == size_bytes => {
+                    (segment, ScanEnd::Whole)
+                }
+                (Stop::Clean, _) => {
+                    self.resume(&file, &path, base_offset, size_bytes, epochs).await?
+                }
             };
-            // A segment is good up to the next one, or the log ends in it.
-            let follows = next.filter(|&next| !bad && segment.next_offset <= next);
+            let behind = files.get(index + 1..).unwrap_or_default();
+            let follows = self.settle(&file, &path, &segment, end, behind, known).await?;
             if let Some(next) = follows {
                 segments.insert(base_offset, self.seal_recovered(segment, next).await?);
                 continue;
             }
-            scan.known.check_end(self.directory, segment.next_offset)?;
-            self.remove_from(files.get(index + 1..).unwrap_or_default()).await?;
             tail = self.tail_of(&file, &segment).await?;
             segments.insert(base_offset, Segment { on_disk: true, ..segment });
             break;
         }
         Ok((segments, tail))
+    }
+
+    /// Does what the decision table says about a segment whose good batches are known: `size_bytes` of
+    /// it, then `end`; `behind` are the segments after it. Returns the one that follows, or none where
+    /// the log ends here.
+    async fn settle(
+        &self,
+        file: &File,
+        path: &Path,
+        segment: &Segment,
+        end: ScanEnd,
+        behind: &[(Offset, u32)],
+        known: &Known<'_>,
+    ) -> Result<Option<Offset>, StorageError> {
+        let position = u64::from(segment.size_bytes);
+        let next = behind.first().map(|&(next, _)| next);
+        let place = match next {
+            None => Place::Last,
+            Some(next) if segment.next_offset <= next => Place::Followed,
+            Some(_) => Place::Overlapped,
+        };
+        let is_more_flushed = segment.next_offset < known.flushed_end;
+        let claim = if is_more_flushed { Claim::More } else { Claim::NoMore };
+        let found = match &end {
+            ScanEnd::Whole => End::Whole,
+            ScanEnd::Bad(_) if is_zeros(file, path, position).await? => End::Zeros,
+            ScanEnd::Bad(_) => End::Bad,
+        };
+        let stop = known.stop;
+        match (decide(stop, found, place, claim), end) {
+            (Action::Refuse, ScanEnd::Bad(source)) if found == End::Bad || stop == Stop::Clean => {
+                return Err(StorageError::CorruptBatch { path: path.to_owned(), position, source });
+            }
+            (Action::Refuse, _) => {
+                return Err(known.lost_records(self.directory, segment.next_offset));
+            }
+            (Action::Keep, _) => {}
+            (Action::Trim, _) => cut(file, path, position).await?,
+            (Action::EndHere, end) => {
+                let cut_bytes = file.size() - position;
+                tracing::warn!(
+                    segment = %path.display(), position, cut_bytes,
+                    removed_segments = behind.len(), next_offset = segment.next_offset.0, ?end,
+                    "the log ends at the first batch that the stop has left incomplete"
+                );
+                // The last first, and before the cut: so that a crash leaves no gap.
+                self.remove_from(behind).await?;
+                cut(file, path, position).await?;
+                return Ok(None);
+            }
+        }
+        if stop == Stop::Unclean {
+            // What was found need not have been flushed.
+            file.flush().await.map_err(StorageError::io("flush", path))?;
+        }
+        Ok(next)
     }
 
     fn rolled(&self, base_offset: Offset, size_bytes: u32, next: Offset) -> Segment {
@@ -198,70 +252,83 @@ impl Context<'_> {
     }
 
     /// The active segment after a clean stop: its indexes are read, and from their last entry on its
-    /// batches.
+    /// batches. Where the indexes are missing or do not lead to a batch, all of it is read.
     async fn resume(
         &self,
         file: &File,
-        path: PathBuf,
+        path: &Path,
         base_offset: Offset,
         size_bytes: u32,
-    ) -> Result<Segment, StorageError> {
+        epochs: &mut LeaderEpochs,
+    ) -> Result<(Segment, ScanEnd), StorageError> {
         let decoded = decode_files(self.directory, base_offset, size_bytes).await?;
-        let is_decoded = decoded.is_some();
-        let mut indexes = decoded.unwrap_or_else(|| SegmentIndexes::new(base_offset));
-        let mut segment = Segment::new(base_offset, self.now);
-        if indexes.offsets.last_position() > 0 {
-            let mut first = Scanner::new(file.clone(), path.clone(), 0, size_bytes, base_offset);
-            if let Ok(first) = first.next().await? {
-                segment.first_timestamp = Some(first.batch.header().max_timestamp);
-            }
+        if let Some(indexes) = decoded
+            && let Some(segment) = self.resume_with(file, path, indexes, size_bytes).await?
+        {
+            return Ok((segment, ScanEnd::Whole));
         }
-        let from = indexes.offsets.last_position();
-        let mut scanner = Scanner::new(file.clone(), path.clone(), from, size_bytes, base_offset);
+        if size_bytes > 0 {
+            tracing::warn!(segment = %path.display(), "rebuilding missing or invalid indexes");
+        }
+        let empty = Segment::new(base_offset, self.now);
+        self.scan(file, path, empty, size_bytes, epochs).await
+    }
+
+    /// `None` where what the indexes lead to is not the batch that they name, or one behind it is bad.
+    async fn resume_with(
+        &self,
+        file: &File,
+        path: &Path,
+        mut indexes: SegmentIndexes,
+        size_bytes: u32,
+    ) -> Result<Option<Segment>, StorageError> {
+        let base_offset = indexes.offsets.base_offset();
+        let scan =
+            |from| Scanner::new(file.clone(), path.to_owned(), from, size_bytes, base_offset);
+        let mut segment = Segment::new(base_offset, self.now);
+        let mut named = indexes.offsets.last();
+        if named.is_some()
+            && let Ok(first) = scan(0).next().await?
+        {
+            segment.first_timestamp = Some(first.batch.header().max_timestamp);
+        }
+        let mut scanner = scan(indexes.offsets.last_position());
         loop {
             match scanner.next().await? {
                 Ok(scanned) => {
                     let header = scanned.batch.header();
+                    if named.take().is_some_and(|(offset, _)| offset != header.last_offset()) {
+                        return Ok(None);
+                    }
                     segment.first_timestamp.get_or_insert(header.max_timestamp);
                     let last = LastBatch::new(scanned.position, header.base_offset, header);
                     segment.last_batch = Some(last);
-                    if is_decoded {
-                        indexes.resume(indexed(&scanned));
-                    } else {
-                        indexes.append(indexed(&scanned), self.config.index_interval_bytes);
-                    }
+                    indexes.resume(indexed(&scanned));
                 }
                 Err(ScanEnd::Whole) => break,
-                Err(ScanEnd::Bad(source)) => {
-                    let position = u64::from(scanner.position());
-                    return Err(StorageError::CorruptBatch { path, position, source });
-                }
+                Err(ScanEnd::Bad(_)) => return Ok(None),
             }
         }
-        if is_decoded {
-            segment.written_indexes = indexes.all_written();
-        }
+        segment.written_indexes = indexes.all_written();
         segment.size_bytes = size_bytes;
         segment.next_offset = scanner.next_offset();
         segment.indexes = Indexes::Growing(indexes);
-        Ok(segment)
+        Ok(Some(segment))
     }
 
-    /// A segment that a crash may have left in any state: scanned from where `segment` ends, cut behind
-    /// the last good batch. Returns whether something was cut that was no padding.
-    async fn recover(
+    /// Adds to `segment` what its file holds behind it, up to the first batch that is not good.
+    async fn scan(
         &self,
         file: &File,
-        path: PathBuf,
+        path: &Path,
         mut segment: Segment,
         size_bytes: u32,
         epochs: &mut LeaderEpochs,
-        known: &Known<'_>,
-    ) -> Result<(Segment, bool), StorageError> {
+    ) -> Result<(Segment, ScanEnd), StorageError> {
         let base_offset = segment.base_offset;
         let (position, next_offset) = (segment.size_bytes, segment.next_offset);
         let mut scanner =
-            Scanner::new(file.clone(), path.clone(), position, size_bytes, next_offset);
+            Scanner::new(file.clone(), path.to_owned(), position, size_bytes, next_offset);
         let end = loop {
             let scanned = match scanner.next().await? {
                 Ok(scanned) => scanned,
@@ -279,43 +346,7 @@ impl Context<'_> {
             }
             segment.push(header.base_offset, header, self.config.index_interval_bytes);
         };
-        let mut is_cut = false;
-        if let ScanEnd::Bad(reason) = end {
-            let cut_bytes = size_bytes - segment.size_bytes;
-            if segment.next_offset < known.flushed_end {
-                let position = u64::from(segment.size_bytes);
-                return Err(StorageError::CorruptBatch { path, position, source: reason });
-            }
-            is_cut = !self.is_padding(file, &path, segment.size_bytes, size_bytes).await?;
-            if is_cut {
-                tracing::warn!(
-                    segment = %path.display(), position = segment.size_bytes, cut_bytes,
-                    next_offset = segment.next_offset.0, %reason,
-                    "the log ends at the first batch that the crash has left incomplete"
-                );
-            }
-            let end = u64::from(segment.size_bytes);
-            file.truncate(end).await.map_err(StorageError::io("truncate", &path))?;
-        }
-        // What was found need not have been flushed.
-        file.flush().await.map_err(StorageError::io("flush", &path))?;
-        Ok((segment, is_cut))
-    }
-
-    /// Whether the bytes from `start` on are the zeros that pad a segment's last block.
-    async fn is_padding(
-        &self,
-        file: &File,
-        path: &Path,
-        start: u32,
-        end: u32,
-    ) -> Result<bool, StorageError> {
-        if (end - start) as usize >= ALIGNMENT {
-            return Ok(false);
-        }
-        let range = u64::from(start)..u64::from(end);
-        let bytes = file.read_range(range).await.map_err(StorageError::io("read", path))?;
-        Ok(bytes.iter().all(|&byte| byte == 0))
+        Ok((segment, end))
     }
 
     /// A recovered segment that another one follows: its index files are written anew.
@@ -346,6 +377,24 @@ impl Context<'_> {
         let bytes = file.read_range(range).await.map_err(StorageError::io("read", &path))?;
         Ok(Tail::new(self.volume, segment.base_offset, position, bytes.to_vec()))
     }
+}
+
+async fn cut(file: &File, path: &Path, size_bytes: u64) -> Result<(), StorageError> {
+    file.truncate(size_bytes).await.map_err(StorageError::io("truncate", path))?;
+    file.flush().await.map_err(StorageError::io("flush", path))
+}
+
+/// Whether the bytes from `start` on are zeros.
+async fn is_zeros(file: &File, path: &Path, mut start: u64) -> Result<bool, StorageError> {
+    while start < file.size() {
+        let range = start..file.size().min(start + ZEROS_READ_BYTES);
+        start = range.end;
+        let bytes = file.read_range(range).await.map_err(StorageError::io("read", path))?;
+        if bytes.iter().any(|&byte| byte != 0) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Removes the files of one segment, durably.

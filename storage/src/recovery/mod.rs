@@ -1,6 +1,8 @@
 //! From the files of a partition's directory to the state of its log, after any kind of stop.
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::unwrap_used))]
 
+mod decision;
+mod epochs;
 mod indexes;
 mod known;
 mod listing;

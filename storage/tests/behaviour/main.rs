@@ -9,4 +9,5 @@ mod journal_faults;
 mod log;
 mod memory;
 mod power_loss;
+mod recovery;
 mod support;

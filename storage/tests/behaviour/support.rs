@@ -104,12 +104,21 @@ pub fn batch_with_step(timestamp: i64, count: i64, step: i64) -> RecordBatch {
 
 /// A batch of an idempotent producer.
 pub fn idempotent(sequence: i32, count: i64) -> RecordBatch {
+    idempotent_batch(sequence, count, 20)
+}
+
+/// A batch of one record of that size, of an idempotent producer.
+pub fn idempotent_with(sequence: i32, value_size_bytes: usize) -> RecordBatch {
+    idempotent_batch(sequence, 1, value_size_bytes)
+}
+
+fn idempotent_batch(sequence: i32, count: i64, value_size_bytes: usize) -> RecordBatch {
     let producer = BatchProducer {
         id: ProducerId(77),
         epoch: ProducerEpoch(0),
         base_sequence: Some(Sequence(sequence)),
     };
-    build(i64::from(sequence), count, 1, 20, Some(producer))
+    build(i64::from(sequence), count, 1, value_size_bytes, Some(producer))
 }
 
 fn build(
