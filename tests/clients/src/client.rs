@@ -118,7 +118,8 @@ impl Client {
         };
         let finished = run(&mut command, &produced.lines(), CLIENT_DEADLINE)?;
         // The console producer logs a record that it could not send, and still ends with 0.
-        anyhow::ensure!(!finished.stderr.contains("ERROR"), "{self}: {}", finished.stderr);
+        let said = [finished.stdout.as_str(), finished.stderr.as_str()].concat();
+        anyhow::ensure!(!said.contains("ERROR"), "{self}: {said}");
         finished.success().with_context(|| format!("{self} produces to {topic}"))?;
         Ok(())
     }

@@ -6,15 +6,17 @@
 
 mod broker;
 mod client;
+mod dump_log;
 mod process;
 mod records;
 mod report;
-mod segments;
+pub mod segments;
 pub mod suites;
 mod tools;
 
 pub use broker::{Broker, Kind, Layout, Quorum, Setting, Site};
 pub use client::{Client, Codec};
+pub use dump_log::dump;
 pub use process::{Finished, run};
 pub use records::{Produced, ReadRecord, check_read};
 pub use report::Report;

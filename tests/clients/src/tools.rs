@@ -65,6 +65,18 @@ impl Tools {
             .then(|| format!("{name} is missing: run `cargo xtask setup {name}`"))
     }
 
+    /// Why Apache Kafka cannot tell us anything; `None` when it can.
+    pub fn kafka_is_mute(&self) -> Option<String> {
+        let binding = |name: &str| name.starts_with("log4j-slf4j");
+        let jars = self.found.get(Self::KAFKA).and_then(|jars| std::fs::read_dir(jars).ok());
+        let logs = jars
+            .into_iter()
+            .flatten()
+            .flatten()
+            .any(|jar| jar.file_name().to_str().is_some_and(binding));
+        (!logs).then(|| "no log4j-slf4j-impl among Apache Kafka's jars: it logs nothing".to_owned())
+    }
+
     /// The command for `name`, which the caller has checked with [`Self::missing`].
     pub fn command(&self, name: &str) -> Command {
         let path = self.found.get(name).unwrap_or_else(|| panic!("{name} was not found"));

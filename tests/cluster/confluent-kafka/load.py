@@ -9,6 +9,8 @@ load.py produce BOOTSTRAP TOPIC PARTITIONS PRODUCERS RATE TIMEOUT_MS
 load.py read BOOTSTRAP TOPIC PARTITIONS
     Reads everything from offset 0 on, until standard input ends.
     > read PARTITION OFFSET PRODUCER SEQUENCE
+load.py sequential BOOTSTRAP TOPIC PARTITIONS RECORDS
+    Produces records one by one, each when the one before it is acknowledged.
 load.py fill BOOTSTRAP TOPIC PARTITIONS BYTES
     Produces BYTES of random values.
 
@@ -188,6 +190,20 @@ def read(bootstrap, topic, partitions):
         sys.stdout.flush()
 
 
+def sequential(bootstrap, topic, partitions, records):
+    errors = []
+    producer = Producer({"bootstrap.servers": bootstrap, "acks": "all", "linger.ms": 0})
+    for number in range(int(records)):
+        producer.produce(
+            topic,
+            f"0 {number} one of many",
+            partition=number % int(partitions),
+            on_delivery=lambda error, _message: errors.append(error) if error else None,
+        )
+        if producer.flush(DELIVERY_DEADLINE_S) or errors:
+            fail(f"record {number}: {errors}")
+
+
 def fill(bootstrap, topic, partitions, size_bytes):
     partitions, size_bytes = int(partitions), int(size_bytes)
     producer = Producer(
@@ -221,6 +237,7 @@ def fill(bootstrap, topic, partitions, size_bytes):
 
 if __name__ == "__main__":
     try:
-        {"create": create, "produce": produce, "read": read, "fill": fill}[sys.argv[1]](*sys.argv[2:])
+        commands = [create, produce, read, sequential, fill]
+        {command.__name__: command for command in commands}[sys.argv[1]](*sys.argv[2:])
     except (KafkaException, BrokenPipeError) as error:
         fail(error)

@@ -3,6 +3,7 @@
 //!
 //! What a case needs and the host lacks, it names as the reason for which it is skipped.
 
+pub mod disk;
 mod ledger;
 mod load;
 mod place;
@@ -10,10 +11,12 @@ mod random;
 mod scale;
 mod spread;
 pub mod suites;
+mod survey;
 
 pub use ledger::{Ledger, Record};
-pub use load::{Load, Traffic, fill};
+pub use load::{Load, Traffic, fill, sequential};
 pub use place::folder;
 pub use random::Random;
 pub use scale::Scale;
 pub use spread::Spread;
+pub use survey::Survey;

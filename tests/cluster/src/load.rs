@@ -28,6 +28,34 @@ pub struct Traffic {
     pub request_timeout: Duration,
 }
 
+impl Traffic {
+    /// Four producers with 5,000 records a second and the clients' own timeout.
+    pub fn new(bootstrap: &str, topic: &str, partition_count: usize) -> Self {
+        Self {
+            bootstrap: bootstrap.to_owned(),
+            topic: topic.to_owned(),
+            partition_count,
+            producer_count: 4,
+            rate: 5000,
+            request_timeout: Duration::from_secs(30),
+        }
+    }
+
+    pub fn create_topic(&self, tools: &Tools) -> Result<()> {
+        let mut create = self.command(tools, "create");
+        run(&mut create, "", QUIET_DEADLINE)?.success().context("creating the topic")?;
+        Ok(())
+    }
+
+    /// `load.py` with what all its commands start with.
+    fn command(&self, tools: &Tools, what: &str) -> Command {
+        let mut command = tools.command(Tools::CONFLUENT_KAFKA);
+        command.arg(crate::folder().join("confluent-kafka/load.py"));
+        command.args([what, &self.bootstrap, &self.topic, &self.partition_count.to_string()]);
+        command
+    }
+}
+
 /// A line that one of the processes has printed, or the end of what it prints.
 #[derive(Debug)]
 enum Said {
@@ -53,17 +81,14 @@ pub struct Load {
 impl Load {
     /// Creates the topic; starts producers and reader against a broker that listens.
     pub fn start(tools: &Tools, traffic: Traffic) -> Result<Self> {
-        let mut create = script(tools, "create", &traffic);
-        create.arg(traffic.partition_count.to_string());
-        run(&mut create, "", QUIET_DEADLINE)?.success().context("creating the topic")?;
+        traffic.create_topic(tools)?;
         let (sender, said) = channel();
-        let [partitions, producers] = [traffic.partition_count, traffic.producer_count];
-        let mut produce = script(tools, "produce", &traffic);
-        produce.args([partitions.to_string(), producers.to_string(), traffic.rate.to_string()]);
+        let mut produce = traffic.command(tools, "produce");
+        produce.args([traffic.producer_count.to_string(), traffic.rate.to_string()]);
         produce.arg(traffic.request_timeout.as_millis().to_string());
         let producing = Process::start("producers", produce, sender.clone())?;
-        let reading = Process::start("reader", reader(tools, &traffic), sender)?;
-        let (ledger, sent) = (Ledger::new(partitions), BTreeMap::new());
+        let reading = Process::start("reader", traffic.command(tools, "read"), sender)?;
+        let (ledger, sent) = (Ledger::new(traffic.partition_count), BTreeMap::new());
         Ok(Self { traffic, producing, reading, said, ledger, sent, producers_ended: false })
     }
 
@@ -111,7 +136,7 @@ impl Load {
         self.ledger.check_end(&self.sent)?;
         let count = self.ledger.read_count();
         let (sender, said) = channel();
-        let again = reader(tools, &self.traffic);
+        let again = self.traffic.command(tools, "read");
         let reading = Process::start("second reader", again, sender)?;
         let first = std::mem::replace(&mut self.ledger, Ledger::new(0));
         self.ledger = first.unread();
@@ -158,33 +183,21 @@ impl Load {
     }
 }
 
-/// Puts `size_bytes` of random values on the disk of a broker.
-pub fn fill(
-    tools: &Tools,
-    bootstrap: &str,
-    topic: &str,
-    partitions: usize,
-    size_bytes: u64,
-) -> Result<()> {
-    const DEADLINE: Duration = Duration::from_secs(900);
-    let mut command = tools.command(Tools::CONFLUENT_KAFKA);
-    command.arg(crate::folder().join("confluent-kafka/load.py"));
-    command.args(["fill", bootstrap, topic, &partitions.to_string(), &size_bytes.to_string()]);
-    run(&mut command, "", DEADLINE)?.success().context("filling the disk")?;
+/// Produces `record_count` records, each when the one before it is acknowledged.
+pub fn sequential(tools: &Tools, traffic: &Traffic, record_count: u64) -> Result<()> {
+    let mut command = traffic.command(tools, "sequential");
+    command.arg(record_count.to_string());
+    run(&mut command, "", QUIET_DEADLINE)?.success().context("producing one by one")?;
     Ok(())
 }
 
-fn script(tools: &Tools, what: &str, traffic: &Traffic) -> Command {
-    let mut command = tools.command(Tools::CONFLUENT_KAFKA);
-    command.arg(crate::folder().join("confluent-kafka/load.py"));
-    command.args([what, &traffic.bootstrap, &traffic.topic]);
-    command
-}
-
-fn reader(tools: &Tools, traffic: &Traffic) -> Command {
-    let mut command = script(tools, "read", traffic);
-    command.arg(traffic.partition_count.to_string());
-    command
+/// Puts `size_bytes` of random values on the disk of a broker.
+pub fn fill(tools: &Tools, traffic: &Traffic, size_bytes: u64) -> Result<()> {
+    const DEADLINE: Duration = Duration::from_secs(900);
+    let mut command = traffic.command(tools, "fill");
+    command.arg(size_bytes.to_string());
+    run(&mut command, "", DEADLINE)?.success().context("filling the disk")?;
+    Ok(())
 }
 
 /// A client that runs until its standard input is closed.

@@ -14,7 +14,11 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    suites::flush::run(&mut report, kind);
     suites::kill::run(&mut report, kind, scale);
     suites::freeze::run(&mut report, kind, scale);
+    if kind == Kind::Millrace {
+        suites::swap::run(&mut report);
+    }
     report.finish()
 }

@@ -76,8 +76,9 @@ pub fn kafka_jars() -> Result<PathBuf> {
     if let Some(given) = std::env::var_os("KAFKA_JARS") {
         return Ok(PathBuf::from(given));
     }
-    fetch_once(&tools().join("kafka"), |folder| {
-        let project = root().join("tests/clients/kafka/pom.xml");
+    let project = root().join("tests/clients/kafka/pom.xml");
+    let wanted = std::fs::read_to_string(&project)?;
+    fetch_once(&tools().join("kafka"), &wanted, |folder| {
         quiet(
             Command::new("mvn")
                 .args(["--quiet", "--batch-mode", "--file"])
@@ -116,7 +117,7 @@ fn franz_go() -> Result<PathBuf> {
 }
 
 fn python() -> Result<PathBuf> {
-    fetch_once(&tools().join("python"), |folder| {
+    fetch_once(&tools().join("python"), &PYTHON_PACKAGES.join(" "), |folder| {
         quiet(Command::new("python3").args(["-m", "venv"]).arg(folder))?;
         let mut install = Command::new(folder.join("bin/python"));
         install.args(["-m", "pip", "install", "--quiet", "--only-binary", ":all:"]);
@@ -125,7 +126,7 @@ fn python() -> Result<PathBuf> {
 }
 
 fn flights() -> Result<PathBuf> {
-    let folder = fetch_once(&tools().join("flights"), |folder| {
+    let folder = fetch_once(&tools().join("flights"), FLIGHTS_PACKAGE, |folder| {
         quiet(Command::new("npm").args(["pack", "--silent", FLIGHTS_PACKAGE]).current_dir(folder))?;
         let packed = std::fs::read_dir(folder)?
             .filter_map(|entry| entry.ok().map(|entry| entry.path()))
@@ -140,10 +141,15 @@ fn flights() -> Result<PathBuf> {
     Ok(folder.join("flights-3m.parquet"))
 }
 
-/// Fills `folder` by `fetch` unless it was filled before. A fetch that fails leaves nothing behind.
-fn fetch_once(folder: &Path, fetch: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
+/// Fills `folder` by `fetch` unless it was filled before with what is `wanted` now. A fetch that fails
+/// leaves nothing behind.
+fn fetch_once(
+    folder: &Path,
+    wanted: &str,
+    fetch: impl FnOnce(&Path) -> Result<()>,
+) -> Result<PathBuf> {
     let complete = folder.join(".complete");
-    if !complete.exists() {
+    if !std::fs::read_to_string(&complete).is_ok_and(|there| there == wanted) {
         if folder.exists() {
             std::fs::remove_dir_all(folder)?;
         }
@@ -152,7 +158,7 @@ fn fetch_once(folder: &Path, fetch: impl FnOnce(&Path) -> Result<()>) -> Result<
             std::fs::remove_dir_all(folder)?;
             return Err(error);
         }
-        std::fs::write(complete, "")?;
+        std::fs::write(complete, wanted)?;
     }
     Ok(folder.to_owned())
 }

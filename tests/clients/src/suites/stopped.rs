@@ -3,25 +3,12 @@
 
 use super::codecs::BULK_TOPIC;
 use super::round::{Filled, Round};
-use crate::process::{CLIENT_DEADLINE, run};
-use crate::{KafkaTool, Site, Tools, segments};
-use anyhow::{Context, Result, ensure};
-use std::path::{Path, PathBuf};
+use crate::dump_log::dump;
+use crate::{Site, Tools, segments};
+use anyhow::{Result, ensure};
+use std::path::Path;
 
 const METADATA_TOPIC: &str = "__cluster_metadata";
-
-/// What kafka-dump-log says of a file that is not right.
-const COMPLAINTS: &[&str] = &[
-    "isvalid: false",
-    "Mismatches in",
-    "Non-consecutive offsets",
-    "Index timestamp mismatch",
-    "Found timestamp mismatch",
-    "Found out of order timestamp",
-    "unable to parse",
-    "Exception",
-    "trailing",
-];
 
 pub fn inspect(round: &mut Round) {
     let data = round.site.data();
@@ -100,20 +87,4 @@ fn dump_metadata(tools: &Tools, data: &Path, topics: &[&str]) -> Result<()> {
         ensure!(count(kind) > 0, "no {kind}");
     }
     Ok(())
-}
-
-/// Runs kafka-dump-log over `files`; fails on anything that it complains of.
-fn dump(tools: &Tools, options: &[&str], files: &[PathBuf]) -> Result<String> {
-    ensure!(!files.is_empty(), "no file to dump");
-    let names: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
-    let mut command = tools.kafka(KafkaTool::DumpLog);
-    command.args(options).args(["--files", &names.join(",")]);
-    let finished = run(&mut command, "", CLIENT_DEADLINE)?;
-    let said = finished.stderr.clone();
-    let text = finished.success().context("kafka-dump-log")?;
-    for complaint in COMPLAINTS {
-        let line = text.lines().chain(said.lines()).find(|line| line.contains(complaint));
-        ensure!(line.is_none(), "kafka-dump-log says: {}", line.unwrap_or_default());
-    }
-    Ok(text)
 }

@@ -2,13 +2,10 @@
 
 use crate::{Load, Scale, Traffic};
 use anyhow::{Context, Result};
-use clients::{Kind, Layout, Quorum, Report, Setting, Site, Tools};
+use clients::{Kind, Quorum, Report, Setting, Site, Tools};
 use std::time::Duration;
 
 const TOPIC: &str = "orders";
-const PARTITION_COUNT: usize = 8;
-const PRODUCER_COUNT: usize = 4;
-const RATE: u64 = 2000;
 const BACK_DEADLINE: Duration = Duration::from_secs(90);
 /// Acknowledgements between two frosts.
 const ACKNOWLEDGED_BETWEEN: u64 = 2000;
@@ -38,19 +35,10 @@ pub fn run(report: &mut Report, kind: Kind, scale: Scale) {
 }
 
 fn endure(tools: &Tools, setting: Setting, frost: &Frost) -> Result<()> {
-    let layout = Layout { partition_count: PARTITION_COUNT, ..Layout::default() };
-    let (_site, broker) = Site::format_and_start_as(tools, setting, &layout)?;
-    let mut load = Load::start(
-        tools,
-        Traffic {
-            bootstrap: broker.bootstrap(),
-            topic: TOPIC.to_owned(),
-            partition_count: PARTITION_COUNT,
-            producer_count: PRODUCER_COUNT,
-            rate: RATE,
-            request_timeout: frost.request_timeout,
-        },
-    )?;
+    let (_site, broker) = Site::format_and_start(tools, setting)?;
+    let traffic = Traffic::new(&broker.bootstrap(), TOPIC, Site::PARTITION_COUNT);
+    let request_timeout = frost.request_timeout;
+    let mut load = Load::start(tools, Traffic { request_timeout, ..traffic })?;
     for time in 1..=frost.times {
         let enough = load.ledger().acknowledged_count() + ACKNOWLEDGED_BETWEEN;
         let mut one = || -> Result<()> {

@@ -2,7 +2,7 @@
 
 use crate::{Load, Random, Scale, Spread, Traffic, fill};
 use anyhow::{Context, Result, ensure};
-use clients::{Broker, Kind, Layout, Quorum, Report, Setting, Site, Tools};
+use clients::{Broker, Kind, Quorum, Report, Setting, Site, Tools};
 use std::time::Duration;
 
 const TOPIC: &str = "orders";
@@ -19,10 +19,6 @@ const EARLY_ONE_IN: u64 = 8;
 const EARLY_MAX: Duration = Duration::from_millis(150);
 /// How long a broker that listens again may take to be under load and to serve what it had acknowledged.
 const BACK_DEADLINE: Duration = Duration::from_secs(60);
-const PRODUCER_COUNT: usize = 4;
-/// Records a second: load for the broker, with something left of the host for the clients.
-const RATE: u64 = 5000;
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 const MIB: u64 = 1 << 20;
 
 /// One broker's life, with its deaths.
@@ -61,23 +57,13 @@ fn endure(tools: &Tools, setting: Setting, ordeal: &Ordeal) -> Result<()> {
     println!("seed {seed}");
     let mut random = Random::new(seed);
     let partition_count = ordeal.partition_count;
-    let layout = Layout { partition_count, ..Layout::default() };
-    let (site, mut broker) = Site::format_and_start_as(tools, setting, &layout)?;
+    let (site, mut broker) = Site::format_and_start(tools, setting)?;
     if ordeal.ballast_bytes > 0 {
-        let bootstrap = broker.bootstrap();
-        fill(tools, &bootstrap, BALLAST_TOPIC, partition_count, ordeal.ballast_bytes)?;
+        let ballast = Traffic::new(&broker.bootstrap(), BALLAST_TOPIC, partition_count);
+        fill(tools, &ballast, ordeal.ballast_bytes)?;
     }
-    let mut load = Load::start(
-        tools,
-        Traffic {
-            bootstrap: broker.bootstrap(),
-            topic: TOPIC.to_owned(),
-            partition_count,
-            producer_count: PRODUCER_COUNT,
-            rate: RATE,
-            request_timeout: REQUEST_TIMEOUT,
-        },
-    )?;
+    let traffic = Traffic::new(&broker.bootstrap(), TOPIC, partition_count);
+    let mut load = Load::start(tools, traffic)?;
     let mut listening = Spread::default();
     for kill in 1..=ordeal.kills {
         broker = one_kill(tools, &site, broker, &mut load, &mut random, &mut listening)

@@ -1,4 +1,6 @@
 //! The cases, by the fault they are about.
 
+pub mod flush;
 pub mod freeze;
 pub mod kill;
+pub mod swap;

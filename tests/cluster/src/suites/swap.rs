@@ -1,0 +1,92 @@
+//! Swap the binary: Apache Kafka and millrace take turns on one `server.properties` and its `log.dirs`.
+
+use crate::survey::{Survey, survey};
+use anyhow::{Context, Result, ensure};
+use clients::{Broker, Kind, Layout, Quorum, Report, Setting, Site, Tools, dump, segments};
+use tempfile::TempDir;
+
+const NEEDS: &[&str] = &[Tools::KAFKA, Tools::CONFLUENT_KAFKA];
+/// Topics whose files are looked at on disk.
+const TOPICS: &[&str] = &["plain", "rolls", "configured", "stamped-by-the-broker", "compacted"];
+
+pub fn run(report: &mut Report) {
+    for (log_dir_count, quorum) in [(1, Quorum::Static), (2, Quorum::Dynamic)] {
+        let setting = Setting { kind: Kind::Kafka, cores: 2, quorum };
+        let dirs = if log_dir_count == 1 { "log directory" } else { "log directories" };
+        let name = format!(
+            "swap, {log_dir_count} {dirs}: Apache Kafka, millrace, Apache Kafka, millrace: \
+             each sees what the others wrote"
+        );
+        report.case(&name, NEEDS, |tools| {
+            let folder = tempfile::Builder::new().prefix("millrace-swap-").tempdir()?;
+            take_turns(tools, setting, &layout(&folder, log_dir_count))
+        });
+    }
+}
+
+fn layout(folder: &TempDir, log_dir_count: usize) -> Layout {
+    let log_dirs =
+        (1..=log_dir_count).map(|dir| folder.path().join(format!("disk-{dir}"))).collect();
+    Layout { log_dirs, ..Layout::default() }
+}
+
+fn take_turns(tools: &Tools, setting: Setting, layout: &Layout) -> Result<()> {
+    let site = Site::format_as(tools, setting, layout.clone())?;
+    let mut seen = made_by_kafka(tools, &site)?;
+    for (turn, kind) in [Kind::Millrace, Kind::Kafka, Kind::Millrace].into_iter().enumerate() {
+        let what = format!("turn {} is {}'s", turn + 2, kind.name());
+        seen = one_turn(tools, &site, kind, &format!("turn-{turn}"), &seen).context(what)?;
+    }
+    println!("{} records in the end", seen.count("record"));
+    Ok(())
+}
+
+/// Apache Kafka creates, deletes, configures and writes; what a client sees of it at the end.
+fn made_by_kafka(tools: &Tools, site: &Site) -> Result<Survey> {
+    let broker = site.start_of(Kind::Kafka, tools)?;
+    survey(tools, &broker, &["make"])?;
+    survey(tools, &broker, &["configure"])?;
+    survey(tools, &broker, &["write", "first"])?;
+    let seen = Survey::of(tools, &broker)?;
+    broker.stop()?;
+    Ok(seen)
+}
+
+/// A broker of `kind` starts, shows what was `seen` before, takes more, and stops.
+fn one_turn(tools: &Tools, site: &Site, kind: Kind, round: &str, seen: &Survey) -> Result<Survey> {
+    let broker = site.start_of(kind, tools)?;
+    let now = shows(tools, &broker, seen, round)?;
+    broker.stop()?;
+    dump_all(tools, site)?;
+    Ok(now)
+}
+
+fn shows(tools: &Tools, broker: &Broker, seen: &Survey, round: &str) -> Result<Survey> {
+    let before = Survey::of(tools, broker)?;
+    seen.check_same(&before).context("at the start")?;
+    survey(tools, broker, &["write", round])?;
+    let now = Survey::of(tools, broker)?;
+    before.check_kept(&now).context("after more was written")?;
+    Ok(now)
+}
+
+/// Apache Kafka's own tool reads every file without complaint.
+fn dump_all(tools: &Tools, site: &Site) -> Result<()> {
+    let files = |suffix: &str| -> Result<Vec<_>> {
+        let mut found = Vec::new();
+        for dir in site.log_dirs() {
+            for topic in TOPICS {
+                found.extend(segments::files(dir, topic, suffix)?);
+            }
+        }
+        Ok(found)
+    };
+    let logs = files(".log")?;
+    let records = dump(tools, &["--deep-iteration"], &logs)?;
+    let count = records.lines().filter(|line| line.starts_with("| offset: ")).count();
+    ensure!(count > 0, "no record in {} segments", logs.len());
+    for suffix in [".index", ".timeindex", ".snapshot"] {
+        dump(tools, &[], &files(suffix)?).with_context(|| format!("files {suffix}"))?;
+    }
+    Ok(())
+}
