@@ -7,6 +7,7 @@ pub mod disk;
 mod ledger;
 mod load;
 mod place;
+pub mod power;
 mod random;
 mod scale;
 mod spread;

@@ -17,6 +17,7 @@ fn main() -> ExitCode {
     suites::flush::run(&mut report, kind);
     suites::kill::run(&mut report, kind, scale);
     suites::freeze::run(&mut report, kind, scale);
+    suites::power_loss::run(&mut report, kind, scale);
     if kind == Kind::Millrace {
         suites::swap::run(&mut report);
     }

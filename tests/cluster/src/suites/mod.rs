@@ -3,4 +3,5 @@
 pub mod flush;
 pub mod freeze;
 pub mod kill;
+pub mod power_loss;
 pub mod swap;
