@@ -23,6 +23,7 @@ mod small_file;
 mod state;
 #[cfg(test)]
 mod test_batches;
+pub mod verify;
 mod volume;
 
 pub use checkpoint::PartitionCheckpoint;

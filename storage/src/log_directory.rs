@@ -1,7 +1,7 @@
 //! One of `log.dirs`: identity, lock, clean-stop marker, checkpoints, and the partitions in it.
 
-mod checkpoints;
-mod clean_shutdown;
+pub(crate) mod checkpoints;
+pub(crate) mod clean_shutdown;
 mod meta_properties;
 mod name;
 
@@ -22,12 +22,13 @@ use checkpoints::Offsets;
 
 pub use clean_shutdown::CleanShutdown;
 pub use meta_properties::MetaProperties;
-use name::DirectoryName;
+pub(crate) use name::DirectoryName;
 pub use name::TopicPartition;
 pub(crate) use name::deleted_name;
 
 /// Directories below `log.dirs` that hold no partition: one of Kafka's, and the journal's guard.
-const OTHER_DIRECTORIES: [&str; 2] = ["remote-log-index-cache", crate::journal::guard::NAME];
+pub(crate) const OTHER_DIRECTORIES: [&str; 2] =
+    ["remote-log-index-cache", crate::journal::guard::NAME];
 
 /// What the checkpoints say of one log; its core may be another one than the directory's.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,5 +1,8 @@
 //! `millrace storage`: what `kafka-storage` does, on the same files.
 
+mod on_core;
+mod verify;
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -28,6 +31,7 @@ pub enum Storage {
     ///
     /// Example: millrace storage info -c server.properties
     Info(Info),
+    Verify(verify::Verify),
 }
 
 #[derive(clap::Args)]
@@ -66,6 +70,7 @@ impl Storage {
             }
             Storage::Format(format) => format.run(),
             Storage::Info(info) => info.run(),
+            Storage::Verify(verify) => verify.run(),
         }
     }
 }

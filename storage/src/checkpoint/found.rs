@@ -27,6 +27,28 @@ pub(crate) struct Found {
 }
 
 impl Found {
+    /// Takes in an entry of a partition that exists; returns whether it is one.
+    fn add(
+        &mut self,
+        directory: &Path,
+        frame: &Frame,
+        exists: &impl Fn(&TopicPartition) -> bool,
+    ) -> bool {
+        let entry = match frame.decode() {
+            Ok(entry) => entry,
+            Err(reason) => {
+                tracing::warn!(directory = %directory.display(), reason, "skipping an entry");
+                return false;
+            }
+        };
+        let name = TopicPartition { topic: entry.topic.clone(), partition: frame.key.1 };
+        let exists = exists(&name);
+        if exists {
+            self.entries.entry(name).or_default().push(Arc::new(entry));
+        }
+        exists
+    }
+
     pub(crate) fn of(&self, partition: &TopicPartition) -> Vec<Arc<PartitionCheckpoint>> {
         self.entries.get(partition).cloned().unwrap_or_default()
     }
@@ -37,7 +59,7 @@ pub(super) fn names(core: u32) -> (String, String) {
     (format!("{PREFIX}{core}"), format!("{PREFIX}{core}-changes"))
 }
 
-fn is_checkpoint(name: &str) -> bool {
+pub(crate) fn is_checkpoint(name: &str) -> bool {
     name.starts_with(PREFIX) && !name.ends_with(".tmp")
 }
 
@@ -51,34 +73,48 @@ pub(crate) async fn read(
     exists: impl Fn(&TopicPartition) -> bool,
 ) -> Result<Found, StorageError> {
     let names: Vec<&String> = names.iter().filter(|name| is_checkpoint(name)).collect();
-    let mut newest: BTreeMap<Key, Frame> = BTreeMap::new();
-    let mut frame_count = 0;
-    for name in &names {
-        let frames = read_file(&directory.join(name)).await?;
-        frame_count += frames.len();
-        frames.into_iter().for_each(|frame| keep_newest(&mut newest, frame));
-        reactor::task::yield_now().await;
-    }
+    let (newest, frame_count) = newest(directory, &names).await?;
     let mut found = Found::default();
     let mut live: Vec<Frame> = Vec::new();
     for frame in newest.into_values() {
-        let entry = match frame.decode() {
-            Ok(entry) => entry,
-            Err(reason) => {
-                tracing::warn!(directory = %directory.display(), reason, "skipping an entry");
-                continue;
-            }
-        };
-        let name = TopicPartition { topic: entry.topic.clone(), partition: frame.key.1 };
-        if exists(&name) {
-            found.entries.entry(name).or_default().push(Arc::new(entry));
-            live.push(frame);
-        }
+        let is_live = found.add(directory, &frame, &exists);
+        live.extend(is_live.then_some(frame));
     }
     if frame_count - live.len() > (live.len() / 4).max(STALE_COUNT_MAX) {
         replace(directory, &names, &live).await?;
     }
     Ok(found)
+}
+
+/// As [`read`], and changes nothing.
+pub(crate) async fn peek(directory: &Path, names: &[String]) -> Result<Found, StorageError> {
+    let names: Vec<&String> = names.iter().filter(|name| is_checkpoint(name)).collect();
+    let mut found = Found::default();
+    for frame in newest(directory, &names).await?.0.into_values() {
+        found.add(directory, &frame, &|_| true);
+    }
+    Ok(found)
+}
+
+/// Where a checkpoint file is damaged, and how.
+pub(crate) async fn damage(path: &Path) -> Result<Option<(u64, &'static str)>, StorageError> {
+    Ok(file::parse(read_bytes(path).await?.unwrap_or_default()).1)
+}
+
+/// The newest frame of each key in the files `names`, and how many frames they hold.
+async fn newest(
+    directory: &Path,
+    names: &[&String],
+) -> Result<(BTreeMap<Key, Frame>, usize), StorageError> {
+    let mut newest: BTreeMap<Key, Frame> = BTreeMap::new();
+    let mut frame_count = 0;
+    for name in names {
+        let frames = read_file(&directory.join(name)).await?;
+        frame_count += frames.len();
+        frames.into_iter().for_each(|frame| keep_newest(&mut newest, frame));
+        reactor::task::yield_now().await;
+    }
+    Ok((newest, frame_count))
 }
 
 /// One file instead of all: it is durable before the others go.
@@ -113,13 +149,9 @@ pub(super) fn keep_newest(frames: &mut BTreeMap<Key, Frame>, frame: Frame) {
 
 /// The frames of a file, up to its first damage; none where there is no file.
 pub(super) async fn read_file(path: &Path) -> Result<Vec<Frame>, StorageError> {
-    let file = match File::open(path, Open::Existing).await {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(StorageError::io("open", path)(error)),
+    let Some(bytes) = read_bytes(path).await? else {
+        return Ok(Vec::new());
     };
-    let bytes: Bytes =
-        file.read_range(0..file.size()).await.map_err(StorageError::io("read", path))?;
     let (frames, damage) = file::parse(bytes);
     if let Some((position, reason)) = damage {
         tracing::warn!(
@@ -128,6 +160,15 @@ pub(super) async fn read_file(path: &Path) -> Result<Vec<Frame>, StorageError> {
         );
     }
     Ok(frames)
+}
+
+async fn read_bytes(path: &Path) -> Result<Option<Bytes>, StorageError> {
+    let file = match File::open(path, Open::Existing).await {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(StorageError::io("open", path)(error)),
+    };
+    file.read_range(0..file.size()).await.map(Some).map_err(StorageError::io("read", path))
 }
 
 /// Replaces a file, durably.

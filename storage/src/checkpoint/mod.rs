@@ -15,5 +15,5 @@ mod writer;
 
 pub use entry::PartitionCheckpoint;
 pub(crate) use entry::{IndexExtent, LastBatch, LogCheckpoint, SegmentCheckpoint};
-pub(crate) use found::{Found, discard, read};
+pub(crate) use found::{Found, damage, discard, is_checkpoint, peek, read};
 pub(crate) use writer::CoreCheckpoint;

@@ -9,3 +9,4 @@ pub(crate) use growth::{IndexWrite, WrittenIndexes};
 use offset_index::InvalidIndex;
 pub(crate) use offset_index::OffsetIndex;
 pub(crate) use segment_indexes::{IndexedBatch, SegmentIndexes};
+pub(crate) use time_index::TimeIndex;

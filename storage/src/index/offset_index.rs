@@ -107,6 +107,14 @@ impl OffsetIndex {
         above.checked_sub(1).and_then(|index| self.entries.get(index)).map_or(0, |e| e.position)
     }
 
+    /// Each entry's last offset and position.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Offset, u32)> {
+        let base_offset = self.base_offset.0;
+        self.entries.iter().map(move |entry| {
+            (Offset(base_offset + i64::from(entry.relative_offset)), entry.position)
+        })
+    }
+
     pub(crate) fn base_offset(&self) -> Offset {
         self.base_offset
     }

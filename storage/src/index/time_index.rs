@@ -88,6 +88,14 @@ impl TimeIndex {
         Offset(self.base_offset.0 + entry.map_or(0, |entry| i64::from(entry.relative_offset)))
     }
 
+    /// Each entry's timestamp and offset.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (TimestampMs, Offset)> {
+        let base_offset = self.base_offset.0;
+        self.entries.iter().map(move |entry| {
+            (entry.timestamp, Offset(base_offset + i64::from(entry.relative_offset)))
+        })
+    }
+
     /// The largest timestamp, and the last offset of the first batch that has it.
     pub(crate) fn last(&self) -> Option<(TimestampMs, Offset)> {
         self.entries.last().map(|entry| {

@@ -51,7 +51,7 @@ fn encode(offsets: &Offsets) -> String {
     text
 }
 
-fn decode(text: &str) -> Result<Offsets, &'static str> {
+pub(crate) fn decode(text: &str) -> Result<Offsets, &'static str> {
     // Apache Kafka makes the file empty, and fills it when there is something to say.
     if text.is_empty() {
         return Ok(Offsets::new());

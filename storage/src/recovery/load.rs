@@ -385,7 +385,11 @@ async fn cut(file: &File, path: &Path, size_bytes: u64) -> Result<(), StorageErr
 }
 
 /// Whether the bytes from `start` on are zeros.
-async fn is_zeros(file: &File, path: &Path, mut start: u64) -> Result<bool, StorageError> {
+pub(crate) async fn is_zeros(
+    file: &File,
+    path: &Path,
+    mut start: u64,
+) -> Result<bool, StorageError> {
     while start < file.size() {
         let range = start..file.size().min(start + ZEROS_READ_BYTES);
         start = range.end;

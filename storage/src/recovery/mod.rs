@@ -11,4 +11,4 @@ mod producers;
 
 pub(crate) use indexes::{read_indexes, write_indexes};
 pub(crate) use listing::holds_records;
-pub(crate) use load::{Loaded, create_segment, load, remove_segment};
+pub(crate) use load::{Loaded, create_segment, is_zeros, load, remove_segment};

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::support::*;
 use protocol::model::{LeaderEpoch, Offset};
 use protocol::record_batch::RecordBatch;
+use storage::verify::{Severity, verify};
 use storage::{Appended, LogConfig, Opening, PartitionLog, ReadError, StorageError};
 
 const BATCH_COUNT: usize = 60;
@@ -273,12 +274,32 @@ async fn check_state(log: &PartitionLog, damage: Damage) {
     log.close().await.expect("closed");
 }
 
-async fn check(path: PathBuf, damage: Damage, clean: bool, want: Outcome) {
+/// Whether `verify` sees the damage, whatever the next open would do about it.
+async fn check_verify(path: &Path, damage: Damage, clean: bool, want: Option<Severity>) {
+    let before = reactor::directory::list(&path.join("orders-0")).await.expect("listed");
+    if clean {
+        write(&path.join(".kafka_cleanshutdown"), b"").await;
+        write(&path.join("recovery-point-offset-checkpoint"), b"0\n1\norders 0 60\n").await;
+    }
+    let mut done_bytes = 0;
+    let verified = verify(path, &mut |progress| done_bytes = progress.done_bytes).await;
+    let verified = verified.expect("readable");
+    // That the stop was unclean is a finding, too.
+    let found = verified.findings.iter().filter(|it| it.path != path);
+    let worst = found.clone().map(|it| it.severity).max();
+    assert_eq!(worst, want, "{damage:?} clean={clean}: {:?}", found.collect::<Vec<_>>());
+    assert!(done_bytes > 0 || matches!(damage, Damage::AllSegmentsGone));
+    assert_eq!(reactor::directory::list(&path.join("orders-0")).await.expect("listed"), before);
+}
+
+async fn check(path: PathBuf, row: (Damage, bool, Outcome, Option<Severity>)) {
+    let (damage, clean, want, verified) = row;
     reactor::directory::create_all(&path).await.expect("made");
     let appended = make(&path).await;
     let files = Files::of(&path).await;
     assert!(files.segments.len() >= 3, "{:?}", files.segments);
     damage.apply(&files).await;
+    check_verify(&path, damage, clean, verified).await;
     // As Kafka's checkpoint of the stop before has it.
     let recovery_point = Offset(if clean { BATCH_COUNT as i64 } else { 0 });
     let opening = Opening { clean, recovery_point, ..Opening::default() };
@@ -306,38 +327,45 @@ fn every_kind_of_file_in_every_condition() {
     use Damage::*;
     use Outcome::*;
     const WHOLE: Outcome = HoldsAllBut(0);
+    const NONE: Option<Severity> = None;
+    const MENDED: Option<Severity> = Some(Severity::Mended);
+    const DAMAGE: Option<Severity> = Some(Severity::Damage);
     let mut rows = vec![
-        // damage, after a clean stop, after a crash
-        (Nothing, WHOLE, WHOLE),
-        (ActiveEndsAmidABatch, CorruptBatch, HoldsAllBut(1)),
-        (ActiveEndsInZeros, CorruptBatch, WHOLE),
-        (ActiveEndsInManyZeros, CorruptBatch, WHOLE),
-        (ActiveEndsInGarbage, CorruptBatch, WHOLE),
-        (ActiveHasAHoleNearItsEnd, CorruptBatch, HoldsAllBut(2)),
-        (FirstHasAFlippedBit, ReadFailsAt(1), HoldsFirst(1)),
-        (AllSegmentsGone, LostRecords, HoldsFirst(0)),
-        (SnapshotsGone, WHOLE, WHOLE),
-        (SnapshotsGarbage, WHOLE, WHOLE),
-        (EpochsGone, WHOLE, WHOLE),
-        (EpochsGarbage, WHOLE, WHOLE),
-        (MetadataGone, WHOLE, WHOLE),
-        (MetadataGarbage, Malformed, Malformed),
-        (LeftoversOfADeletion, WHOLE, WHOLE),
-        (LeftoversOfACompaction, UnfinishedSwap, UnfinishedSwap),
-        (ForeignFiles, WHOLE, WHOLE),
+        // After a clean stop what an open gives and what verify says; then the same after a crash.
+        (Nothing, (WHOLE, NONE), (WHOLE, NONE)),
+        (ActiveEndsAmidABatch, (CorruptBatch, DAMAGE), (HoldsAllBut(1), MENDED)),
+        (ActiveEndsInZeros, (CorruptBatch, DAMAGE), (WHOLE, NONE)),
+        (ActiveEndsInManyZeros, (CorruptBatch, DAMAGE), (WHOLE, NONE)),
+        (ActiveEndsInGarbage, (CorruptBatch, DAMAGE), (WHOLE, MENDED)),
+        (ActiveHasAHoleNearItsEnd, (CorruptBatch, DAMAGE), (HoldsAllBut(2), MENDED)),
+        (FirstHasAFlippedBit, (ReadFailsAt(1), DAMAGE), (HoldsFirst(1), DAMAGE)),
+        (AllSegmentsGone, (LostRecords, DAMAGE), (HoldsFirst(0), MENDED)),
+        (SnapshotsGone, (WHOLE, NONE), (WHOLE, NONE)),
+        (SnapshotsGarbage, (WHOLE, MENDED), (WHOLE, MENDED)),
+        (EpochsGone, (WHOLE, MENDED), (WHOLE, MENDED)),
+        (EpochsGarbage, (WHOLE, MENDED), (WHOLE, MENDED)),
+        (MetadataGone, (WHOLE, MENDED), (WHOLE, MENDED)),
+        (MetadataGarbage, (Malformed, DAMAGE), (Malformed, DAMAGE)),
+        (LeftoversOfADeletion, (WHOLE, MENDED), (WHOLE, MENDED)),
+        (LeftoversOfACompaction, (UnfinishedSwap, DAMAGE), (UnfinishedSwap, DAMAGE)),
+        (ForeignFiles, (WHOLE, NONE), (WHOLE, NONE)),
+        (Indexes("index", Side::OtherSegments), (WHOLE, DAMAGE), (WHOLE, DAMAGE)),
     ];
     for extension in ["index", "timeindex"] {
-        for side in [Side::Gone, Side::Empty, Side::Short, Side::Zeros, Side::Garbage] {
-            rows.push((Indexes(extension, side), WHOLE, WHOLE));
+        rows.push((Indexes(extension, Side::Empty), (WHOLE, NONE), (WHOLE, NONE)));
+        for side in [Side::Gone, Side::Short, Side::Zeros, Side::Garbage] {
+            rows.push((Indexes(extension, side), (WHOLE, MENDED), (WHOLE, MENDED)));
         }
     }
-    rows.push((Indexes("index", Side::OtherSegments), WHOLE, WHOLE));
     in_simulation(3, move |path| {
         let rows = rows.clone();
         async move {
             for (number, (damage, clean, unclean)) in rows.into_iter().enumerate() {
-                check(path.join(format!("{number} clean")), damage, true, clean).await;
-                check(path.join(format!("{number} unclean")), damage, false, unclean).await;
+                let rows = [(true, clean), (false, unclean)];
+                for (is_clean, (outcome, verified)) in rows {
+                    let path = path.join(format!("{number} {is_clean}"));
+                    check(path, (damage, is_clean, outcome, verified)).await;
+                }
             }
         }
     });
