@@ -183,6 +183,7 @@ impl Journal {
         assert!(!was, "two recyclings at once");
         let recycled = inner.recycle_before(mark).await.map_err(|error| inner.poison(error));
         inner.state.borrow_mut().is_recycling = false;
+        inner.prepare_next();
         recycled
     }
 
@@ -349,13 +350,12 @@ impl Inner {
     }
 
     async fn recycle_before(&self, mark: Mark) -> Result<(), StorageError> {
+        self.maybe_leave_done(mark).await?;
         loop {
             let oldest = {
                 let mut state = self.state.borrow_mut();
-                match state.older.front() {
-                    Some(oldest) if oldest.end_sequence <= mark.sequence => state.older.pop_front(),
-                    Some(_) | None => None,
-                }
+                let is_done = state.older.front().is_some_and(|oldest| oldest.is_before(mark));
+                if is_done { state.older.pop_front() } else { None }
             };
             let Some(oldest) = oldest else {
                 break;
@@ -374,6 +374,33 @@ impl Inner {
         // All records that the others made void are void by themselves now.
         state.fences.retain(|_, fence| *fence >= oldest_sequence);
         Ok(())
+    }
+
+    /// Goes on to the next file where the current one is half full and all of it stands before `mark`:
+    /// no group may come for long that would leave it.
+    async fn maybe_leave_done(&self, mark: Mark) -> Result<(), StorageError> {
+        loop {
+            let file = {
+                let mut state = self.state.borrow_mut();
+                let is_done = |live: &Live| live.is_before(mark) && live.is_half_full();
+                let is_ready = matches!(state.next, Next::Ready(_)) && !state.is_writing;
+                match state.current.as_ref().filter(|current| is_ready && is_done(current)) {
+                    None => return Ok(()),
+                    Some(_) if state.flushed_sequence == state.next_sequence => {
+                        reactor::mark!(journal_file_left);
+                        state.leave();
+                        return Ok(());
+                    }
+                    Some(current) => current.file.clone(),
+                }
+            };
+            // As ever, all records of a file are flushed before the next file has any. A group that was
+            // written meanwhile keeps the file.
+            let written_sequence = self.state.borrow().written_sequence;
+            file.flush().await?;
+            let mut state = self.state.borrow_mut();
+            state.flushed_sequence = state.flushed_sequence.max(written_sequence);
+        }
     }
 
     async fn clear(&self) -> Result<(), StorageError> {
@@ -464,6 +491,11 @@ impl Live {
             first_sequence,
             end_sequence: first_sequence,
         }
+    }
+
+    /// Whether it has records, all of them before `mark`.
+    fn is_before(&self, mark: Mark) -> bool {
+        self.first_sequence < self.end_sequence && self.end_sequence <= mark.sequence
     }
 
     fn is_half_full(&self) -> bool {

@@ -1,6 +1,7 @@
 //! The journal as its users see it: what is committed is replayed, and nothing else.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bytes::Bytes;
 use protocol::model::{LeaderEpoch, Offset, PartitionId, Uuid};
@@ -131,6 +132,29 @@ fn files_are_recycled_and_their_old_records_stay_gone() {
         let oldest = found.first().map_or(400, |(base, _)| *base);
         assert!(oldest >= 340, "{oldest} was recycled");
         assert!(found == bodies(0, oldest..400, 3000));
+    });
+}
+
+#[test]
+fn a_full_file_is_given_back_though_no_group_follows() {
+    in_both_worlds(|directory: PathBuf| async move {
+        let journal = Journal::open(&directory, 0, &small_settings()).await.expect("opened");
+        commit_each(&journal, 0, 0..12, 3000).await;
+        let mut group = Group::with_capacity(1);
+        group.push(share(0, 12..13, 12), &[body(0, 12, 3000)]);
+        journal.write(group).await.expect("written, and not flushed");
+        let given_back = async {
+            // The first one may find no file that is ready.
+            while journal.size_bytes() > 0 {
+                journal.recycle_before(journal.mark()).await.expect("recycled");
+                reactor::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        reactor::timeout(Duration::from_secs(60), given_back).await.expect("given back");
+        commit_each(&journal, 0, 13..15, 3000).await;
+        let replay = Replay::read(&directory).await.expect("read");
+        assert_eq!(replay.damages(), []);
+        assert!(replayed(&replay, 0).await == bodies(0, 13..15, 3000));
     });
 }
 

@@ -256,9 +256,13 @@ fn what_was_committed_survives_power_loss() {
         }
     }
     assert!(replayed > 60 * 20, "{replayed} records were replayed");
-    for mark in
-        ["journal_file_recycled", "journal_file_grown", "journal_record_fenced", "journal_tail_cut"]
-    {
+    for mark in [
+        "journal_file_recycled",
+        "journal_file_left",
+        "journal_file_grown",
+        "journal_record_fenced",
+        "journal_tail_cut",
+    ] {
         assert!(marks.get(mark).is_some_and(|&count| count > 0), "{mark} was never reached");
     }
 }
