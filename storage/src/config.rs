@@ -15,6 +15,14 @@ pub struct LogConfig {
     pub index_size_bytes_max: u32,
     /// `producer.id.expiration.ms`: an idle producer is forgotten after this.
     pub producer_id_expiration_ms: u64,
+    /// `cleanup.policy` has `delete`: time and size take old segments away.
+    pub cleanup_deletes: bool,
+    /// `retention.ms`: how old a segment's last record may become; `None` for any age.
+    pub retention_ms: Option<u64>,
+    /// `retention.bytes`: what is kept where there is more; `None` for all.
+    pub retention_bytes: Option<u64>,
+    /// `file.delete.delay.ms`: how long a deleted file stays under another name.
+    pub file_delete_delay_ms: u64,
 }
 
 impl Default for LogConfig {
@@ -27,6 +35,10 @@ impl Default for LogConfig {
             index_interval_bytes: 4096,
             index_size_bytes_max: 10 << 20,
             producer_id_expiration_ms: 24 * 3600 * 1000,
+            cleanup_deletes: true,
+            retention_ms: Some(7 * 24 * 3600 * 1000),
+            retention_bytes: None,
+            file_delete_delay_ms: 60_000,
         }
     }
 }

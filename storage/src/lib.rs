@@ -17,12 +17,14 @@ pub mod journal;
 pub mod log;
 pub mod log_directory;
 mod recovery;
+mod retention;
 mod segment;
 pub mod settings;
 mod small_file;
 mod state;
 #[cfg(test)]
 mod test_batches;
+mod trash;
 pub mod verify;
 mod volume;
 

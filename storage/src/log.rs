@@ -5,6 +5,7 @@ mod checkpoint;
 mod flush;
 mod lifecycle;
 mod read;
+mod retention;
 mod search;
 mod start;
 mod state;
@@ -280,6 +281,17 @@ impl PartitionLog {
         self.0.truncate_to(offset).await
     }
 
+    /// Deletes the oldest segments as the configuration says, below the high watermark and below the log
+    /// start, and moves the log start behind them. Returns how many. Their files carry another name
+    /// durably on return, and are removed after `file_delete_delay_ms`. Where all of the log is to go,
+    /// a new segment begins at its end. `now` is the wall clock.
+    ///
+    /// Errors: a failed rename or flush takes the log offline. Source: Kafka's
+    /// `UnifiedLog.deleteOldSegments`.
+    pub async fn delete_old_segments(&self, now: TimestampMs) -> Result<usize, StorageError> {
+        self.0.delete_old_segments(now).await
+    }
+
     /// Forgets producers that have been idle for `producer_id_expiration_ms`, as every roll and open
     /// does. To be called from time to time: it bounds what producers cost.
     pub fn expire_producers(&self, now: TimestampMs) {
@@ -305,8 +317,9 @@ impl PartitionLog {
         self.0.close().await
     }
 
-    /// Deletes the log: the directory is renamed to Kafka's `.<uuid>-delete` name, durably, then
-    /// removed. Appends, reads and waits fail with `Closed` from the call on.
+    /// Deletes the log: the directory is renamed to Kafka's `.<uuid>-delete` name, durably on return,
+    /// and removed after `file_delete_delay_ms`. Appends, reads and waits fail with `Closed` from the
+    /// call on.
     pub async fn delete(&self) -> Result<(), StorageError> {
         self.0.delete().await
     }

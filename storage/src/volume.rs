@@ -8,6 +8,7 @@ use crate::chunk::ChunkPool;
 use crate::error::StorageError;
 use crate::log::PartitionLog;
 use crate::settings::Settings;
+use crate::trash::{Discarded, Trash};
 
 /// What the logs of one core in one log directory share. A directory fails alone; so nothing here is
 /// shared between directories but memory.
@@ -17,12 +18,13 @@ pub struct Volume {
     chunks: Rc<ChunkPool>,
     /// Absent where nobody but the log itself is to know where it ends.
     checkpoint: Option<CoreCheckpoint>,
+    trash: Rc<Trash>,
 }
 
 impl Volume {
     /// A volume whose logs are in no checkpoint. `chunks` is the core's, for all its directories.
     pub fn new(path: &Path, settings: Settings, chunks: Rc<ChunkPool>) -> Rc<Volume> {
-        Rc::new(Volume { path: path.to_owned(), settings, chunks, checkpoint: None })
+        Volume::assembled(path, settings, chunks, None)
     }
 
     /// The part of the log directory `path` that the core `core` has; no other volume has that number
@@ -33,8 +35,17 @@ impl Volume {
         settings: Settings,
         chunks: Rc<ChunkPool>,
     ) -> Rc<Volume> {
-        let checkpoint = Some(CoreCheckpoint::new(path, core));
-        Rc::new(Volume { path: path.to_owned(), settings, chunks, checkpoint })
+        Volume::assembled(path, settings, chunks, Some(CoreCheckpoint::new(path, core)))
+    }
+
+    fn assembled(
+        path: &Path,
+        settings: Settings,
+        chunks: Rc<ChunkPool>,
+        checkpoint: Option<CoreCheckpoint>,
+    ) -> Rc<Volume> {
+        let (path, trash) = (path.to_owned(), Trash::new());
+        Rc::new(Volume { path, settings, chunks, checkpoint, trash })
     }
 
     /// The log directory.
@@ -70,5 +81,19 @@ impl Volume {
 
     pub fn chunks(&self) -> &Rc<ChunkPool> {
         &self.chunks
+    }
+
+    /// Removes directories of logs that were deleted before: an earlier run has not come to it.
+    pub fn finish_deletions(&self, directories: Vec<PathBuf>) {
+        self.trash.discard(directories.into_iter().map(Discarded::Directory).collect(), 0);
+    }
+
+    pub(crate) fn trash(&self) -> &Rc<Trash> {
+        &self.trash
+    }
+
+    /// Ends what goes on in the background. What it has not done is done at the next start.
+    pub fn close(&self) {
+        self.trash.close();
     }
 }

@@ -7,10 +7,10 @@ use protocol::record_batch::{
     BatchHeader, RecordBatch, set_base_offset, set_log_append_time, set_partition_leader_epoch,
 };
 
-use super::state::{Inner, State, Unsealed};
+use super::state::{Inner, State};
 use super::{AppendAsLeader, Appended};
 use crate::error::AppendError;
-use crate::segment::{NextBatch, Segment};
+use crate::segment::NextBatch;
 use crate::state::{Verdict, producer_batch};
 
 impl Inner {
@@ -117,11 +117,7 @@ impl State {
         };
         let should_roll = self.active().should_roll(&next, &self.config);
         if should_roll {
-            self.producers.expire(now, self.config.producer_id_expiration_ms);
-            let rolled = self.active().base_offset;
-            let snapshot = self.producers.encode_snapshot();
-            self.unsealed.insert(rolled, Unsealed { snapshot, sealing: false });
-            self.segments.insert(base_offset, Segment::new(base_offset, now));
+            self.roll(now);
         }
         should_roll
     }

@@ -118,7 +118,11 @@ impl Inner {
     }
 
     /// On return the segment has an open file whose name is durable.
-    async fn open_segment(&self, base_offset: Offset, on_disk: bool) -> Result<(), StorageError> {
+    pub(super) async fn open_segment(
+        &self,
+        base_offset: Offset,
+        on_disk: bool,
+    ) -> Result<(), StorageError> {
         let path = path_of(&self.directory, FileKind::Log, base_offset);
         let how = if on_disk { Open::Existing } else { Open::OrCreate };
         let file = File::open(&path, how).await.map_err(StorageError::io("open", &path))?;

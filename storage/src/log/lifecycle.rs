@@ -20,6 +20,7 @@ use crate::log_directory::{TopicPartition, deleted_name};
 use crate::recovery::{Loaded, create_segment, holds_records, load, remove_segment, write_indexes};
 use crate::segment::{FileKind, Indexes, Selection, path_of};
 use crate::state::partition_metadata;
+use crate::trash::Discarded;
 use crate::volume::Volume;
 
 pub(super) async fn create(
@@ -62,6 +63,7 @@ pub(super) async fn open(
         dirty: reactor::sync::Notify::new(),
         appended: reactor::sync::Notify::new(),
         durable_changed: reactor::sync::Notify::new(),
+        files: reactor::sync::Budget::new(1),
         tasks: reactor::task::Group::new(),
         flusher_runs: Cell::new(false),
         quiescing: Cell::new(false),
@@ -107,6 +109,7 @@ impl Inner {
 
     pub(super) async fn close(self: &Rc<Self>) -> Result<(), StorageError> {
         self.leave_open_phase(Phase::Closed)?;
+        let _files = self.files.take(1).await;
         self.quiesce().await;
         let touched = {
             let state = self.state.borrow();
@@ -142,7 +145,7 @@ impl Inner {
     /// Leaves the files of a log that is durable as Apache Kafka does at a clean stop.
     async fn complete_files(&self) -> Result<(), StorageError> {
         let directory = &self.directory;
-        let (base_offset, size_bytes, end, indexes, snapshot, epochs) = {
+        let (base_offset, how, size_bytes, end, indexes, snapshot, epochs) = {
             let state = self.state.borrow();
             let active = state.active();
             let Indexes::Growing(indexes) = &active.indexes else {
@@ -154,11 +157,12 @@ impl Inner {
             let is_new = end > state.snapshot_offset.unwrap_or(Offset::ZERO);
             let snapshot = is_new.then(|| state.producers.encode_snapshot());
             let epochs = state.epochs.encode();
-            (active.base_offset, active.size_bytes, end, indexes, snapshot, epochs)
+            // Rolled by retention, and nothing was appended since.
+            let how = if active.on_disk { Open::Existing } else { Open::OrCreate };
+            (active.base_offset, how, active.size_bytes, end, indexes, snapshot, epochs)
         };
         let path = path_of(directory, FileKind::Log, base_offset);
-        let file =
-            File::open(&path, Open::Existing).await.map_err(StorageError::io("open", &path))?;
+        let file = File::open(&path, how).await.map_err(StorageError::io("open", &path))?;
         cut_to_size(&file, size_bytes, &path).await?;
         write_indexes(directory, base_offset, &indexes).await?;
         {
@@ -178,6 +182,7 @@ impl Inner {
         self.state.borrow_mut().phase = Phase::Deleted;
         self.appended.notify_all();
         self.durable_changed.notify_all();
+        let _files = self.files.take(1).await;
         self.quiesce().await;
         {
             let mut state = self.state.borrow_mut();
@@ -194,13 +199,13 @@ impl Inner {
             .await
             .map_err(StorageError::io("rename", directory))?;
         reactor::directory::sync(parent).await.map_err(StorageError::io("flush", parent))?;
-        reactor::directory::remove_all(&deleted)
-            .await
-            .map_err(StorageError::io("remove", &deleted))?;
-        reactor::directory::sync(parent).await.map_err(StorageError::io("flush", parent))
+        let delay_ms = self.state.borrow().config.file_delete_delay_ms;
+        self.volume.trash().discard(vec![Discarded::Directory(deleted)], delay_ms);
+        Ok(())
     }
 
     pub(super) async fn truncate_to(self: &Rc<Self>, offset: Offset) -> Result<(), StorageError> {
+        let _files = self.files.take(1).await;
         self.flush().await?;
         self.quiesce().await;
         let (cut, later) = {

@@ -132,14 +132,22 @@ impl Inner {
             let is_growing = matches!(known.indexes, Indexes::Growing(_));
             (known.size_bytes, known.next_offset, state.config.index_interval_bytes, is_growing)
         };
-        let path = path_of(&self.directory, FileKind::Log, segment);
-        let file =
-            File::open(&path, Open::Existing).await.map_err(StorageError::io("open", &path))?;
-        let indexes = if is_growing {
-            None
-        } else {
+        let opened = async {
+            let path = path_of(&self.directory, FileKind::Log, segment);
+            let file =
+                File::open(&path, Open::Existing).await.map_err(StorageError::io("open", &path))?;
+            if is_growing {
+                return Ok((file, None));
+            }
             let extent = (segment, size_bytes, next_offset);
-            Some(read_indexes(&self.directory, &file, extent, interval_bytes).await?)
+            let indexes = read_indexes(&self.directory, &file, extent, interval_bytes).await?;
+            Ok((file, Some(indexes)))
+        };
+        let (file, indexes) = match opened.await {
+            Ok(opened) => opened,
+            // Retention has taken it meanwhile: the caller finds another one, or none.
+            Err(_) if !self.state.borrow().segments.contains_key(&segment) => return Ok(()),
+            Err(error) => return Err(error),
         };
         let mut state = self.state.borrow_mut();
         if state.truncations == truncations {

@@ -14,7 +14,7 @@ impl Inner {
 }
 
 impl State {
-    fn raise_log_start(&mut self, offset: Offset) -> Result<bool, RaiseLogStartError> {
+    pub(super) fn raise_log_start(&mut self, offset: Offset) -> Result<bool, RaiseLogStartError> {
         if offset > self.high_watermark {
             let high_watermark = self.high_watermark;
             return Err(RaiseLogStartError::OffsetOutOfRange { requested: offset, high_watermark });

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use protocol::model::{Offset, TopicId};
-use reactor::sync::Notify;
+use reactor::sync::{Budget, Notify};
 use reactor::task::Group;
 
 use super::checkpoint::Checkpointed;
@@ -36,6 +36,8 @@ pub(super) struct Inner {
     pub(super) appended: Notify,
     /// `durable_end_offset` has moved, or the phase has changed.
     pub(super) durable_changed: Notify,
+    /// Of one share: who has it alone changes which files there are.
+    pub(super) files: Budget,
     /// The flusher and the tasks that seal rolled segments.
     pub(super) tasks: Group,
     pub(super) flusher_runs: Cell<bool>,

@@ -1,6 +1,7 @@
 //! What lies in a partition's directory.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::Path;
 
 use protocol::model::Offset;
@@ -54,6 +55,12 @@ pub(crate) async fn holds_records(directory: &Path) -> Result<bool, StorageError
     Ok(list(directory).await?.segments.values().any(|&size_bytes| size_bytes > 0))
 }
 
+/// On return there is no file at `path`: its removal after a delay may have come first.
 pub(super) async fn remove(path: &Path) -> Result<(), StorageError> {
-    reactor::directory::remove_file(path).await.map_err(StorageError::io("remove", path))
+    match reactor::directory::remove_file(path).await {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(StorageError::io("remove", path)(error))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
 }

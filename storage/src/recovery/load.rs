@@ -411,12 +411,7 @@ pub(crate) async fn remove_segment(
         "removing a segment behind the end of its log"
     );
     for kind in [FileKind::OffsetIndex, FileKind::TimeIndex, FileKind::TransactionIndex] {
-        let path = path_of(directory, kind, base_offset);
-        match reactor::directory::remove_file(&path).await {
-            Ok(()) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(StorageError::io("remove", &path)(error)),
-        }
+        remove(&path_of(directory, kind, base_offset)).await?;
     }
     remove(&path_of(directory, FileKind::Log, base_offset)).await?;
     reactor::directory::sync(directory).await.map_err(StorageError::io("flush", directory))

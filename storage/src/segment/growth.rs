@@ -22,6 +22,8 @@ pub(crate) struct Segment {
     pub(crate) first_timestamp: Option<TimestampMs>,
     /// Absent where the segment is empty, or rolled when it was opened.
     pub(crate) last_batch: Option<LastBatch>,
+    /// By which retention judges a rolled segment, once its indexes have been read.
+    pub(crate) largest_timestamp: Option<TimestampMs>,
     pub(crate) indexes: Indexes,
     /// What the index files hold while the indexes are growing.
     pub(crate) written_indexes: WrittenIndexes,
@@ -49,6 +51,7 @@ impl Segment {
             created,
             first_timestamp: None,
             last_batch: None,
+            largest_timestamp: None,
             indexes: Indexes::Growing(SegmentIndexes::new(base_offset)),
             written_indexes: WrittenIndexes::default(),
             on_disk: false,
@@ -62,6 +65,16 @@ impl Segment {
             Indexes::Growing(indexes) => Some(indexes),
             Indexes::Written(indexes) => indexes.as_deref(),
         }
+    }
+
+    /// The largest timestamp of its records; where they have none, when it was made or opened. `None`
+    /// while it is not known. Source: Kafka's `LogSegment.largestTimestamp`.
+    pub(crate) fn largest_timestamp(&self) -> Option<TimestampMs> {
+        let found = self.loaded_indexes().map(|indexes| {
+            let largest = indexes.max_timestamp().map(|(timestamp, _)| timestamp);
+            largest.filter(|timestamp| timestamp.0 >= 0).unwrap_or(self.created)
+        });
+        found.or(self.largest_timestamp)
     }
 
     /// Whether a batch belongs into the next segment. Source: Kafka's `LogSegment.shouldRoll`.

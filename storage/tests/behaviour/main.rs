@@ -10,4 +10,5 @@ mod log;
 mod memory;
 mod power_loss;
 mod recovery;
+mod retention;
 mod support;
