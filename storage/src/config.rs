@@ -7,7 +7,7 @@ pub struct LogConfig {
     pub segment_size_bytes: u32,
     /// `segment.ms`: a segment whose first batch is older than this is rolled at the next append.
     pub segment_ms: u64,
-    /// Up to `segment.jitter.ms`, drawn once by the caller: what `segment_ms` is shortened by.
+    /// `segment.jitter.ms`: each segment's `segment_ms` is shortened by less than this, at random.
     pub segment_jitter_ms: u64,
     /// `index.interval.bytes`: bytes of log between two entries of the offset index.
     pub index_interval_bytes: u32,

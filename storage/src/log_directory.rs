@@ -24,7 +24,7 @@ pub use clean_shutdown::CleanShutdown;
 pub use meta_properties::MetaProperties;
 pub(crate) use name::DirectoryName;
 pub use name::TopicPartition;
-pub(crate) use name::deleted_name;
+pub(crate) use name::{DELETE_SUFFIX, renamed};
 
 /// Directories below `log.dirs` that hold no partition: one of Kafka's, and the journal's guard.
 pub(crate) const OTHER_DIRECTORIES: [&str; 2] =
@@ -45,6 +45,7 @@ pub struct LogDirectory {
     clean_shutdown: Option<CleanShutdown>,
     partitions: BTreeSet<TopicPartition>,
     core_checkpoint: checkpoint::Found,
+    deleted: Vec<PathBuf>,
     recovery_points: Offsets,
     log_start_offsets: Offsets,
     high_watermarks: Offsets,
@@ -52,7 +53,7 @@ pub struct LogDirectory {
 }
 
 impl LogDirectory {
-    /// Locks `path`, finishes deletions that were under way, reads the checkpoints, and takes the
+    /// Locks `path`, reads the checkpoints, and takes the
     /// clean-stop marker away, durably: from here on, a stop without a new one is unclean.
     ///
     /// Errors: `Locked`; `Malformed` for a directory in it that is no partition's, as in Kafka.
@@ -63,7 +64,7 @@ impl LogDirectory {
         })?;
         let entries =
             reactor::directory::list(path).await.map_err(StorageError::io("list", path))?;
-        let partitions = find_partitions(path, &entries).await?;
+        let (partitions, deleted) = find_partitions(path, &entries)?;
         let recovery_points = checkpoints::read(path, checkpoints::RECOVERY_POINT).await?;
         let log_start_offsets = checkpoints::read(path, checkpoints::LOG_START_OFFSET).await?;
         let high_watermarks = checkpoints::read(path, checkpoints::HIGH_WATERMARK).await?;
@@ -76,6 +77,7 @@ impl LogDirectory {
             clean_shutdown,
             partitions,
             core_checkpoint,
+            deleted,
             recovery_points,
             log_start_offsets,
             high_watermarks,
@@ -101,6 +103,26 @@ impl LogDirectory {
     /// them; strays and moves under way are not.
     pub fn partitions(&self) -> impl Iterator<Item = &TopicPartition> {
         self.partitions.iter()
+    }
+
+    /// The directories of logs that were deleted and whose removal has not ended: to be removed, by
+    /// [`Volume::finish_deletions`].
+    pub fn deleted(&self) -> &[PathBuf] {
+        &self.deleted
+    }
+
+    /// Sets a partition that was here aside, as one that the metadata do not know: its directory gets
+    /// Kafka's `.<uuid>-stray` name, durably. Nothing in it is touched.
+    pub async fn set_aside(&self, partition: &TopicPartition) -> Result<PathBuf, StorageError> {
+        let directory = self.partition_path(partition);
+        let stray = name::renamed(&directory, name::STRAY_SUFFIX);
+        reactor::directory::rename(&directory, &stray)
+            .await
+            .map_err(StorageError::io("rename", &directory))?;
+        reactor::directory::sync(&self.path)
+            .await
+            .map_err(StorageError::io("flush", &self.path))?;
+        Ok(stray)
     }
 
     pub fn partition_path(&self, partition: &TopicPartition) -> PathBuf {
@@ -193,12 +215,13 @@ async fn find_core_checkpoint(
     Ok(checkpoint::Found::default())
 }
 
-/// The partitions in `path`; deletions that were under way are finished.
-async fn find_partitions(
+/// The partitions in `path`, and the directories of deleted ones.
+fn find_partitions(
     path: &Path,
     entries: &[Entry],
-) -> Result<BTreeSet<TopicPartition>, StorageError> {
+) -> Result<(BTreeSet<TopicPartition>, Vec<PathBuf>), StorageError> {
     let mut partitions = BTreeSet::new();
+    let mut deleted = Vec::new();
     for entry in entries.iter().filter(|entry| entry.is_directory) {
         if OTHER_DIRECTORIES.contains(&entry.name.as_str()) {
             continue;
@@ -208,11 +231,7 @@ async fn find_partitions(
             Some(DirectoryName::Partition(partition)) => {
                 partitions.insert(partition);
             }
-            Some(DirectoryName::Deleted(_)) => {
-                reactor::directory::remove_all(&directory)
-                    .await
-                    .map_err(StorageError::io("remove", &directory))?;
-            }
+            Some(DirectoryName::Deleted(_)) => deleted.push(directory),
             Some(DirectoryName::Stray(partition) | DirectoryName::Future(partition)) => {
                 tracing::warn!(%partition, directory = %directory.display(), "left alone");
             }
@@ -223,5 +242,5 @@ async fn find_partitions(
             }
         }
     }
-    Ok(partitions)
+    Ok((partitions, deleted))
 }

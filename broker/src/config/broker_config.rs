@@ -42,6 +42,11 @@ pub struct BrokerConfig {
     pub partition_count_default: i32,
     pub replication_factor_default: i16,
     pub metadata_segment_size_bytes: u64,
+    /// Before the first of what is done from time to time.
+    pub initial_task_delay_ms: u64,
+    pub retention_check_ms: u64,
+    pub producer_id_expiration_ms: u64,
+    pub producer_id_expiration_check_ms: u64,
     /// Everything as written, for DescribeConfigs and for topics' defaults.
     pub properties: Properties,
 }
@@ -120,6 +125,12 @@ impl BrokerConfig {
             partition_count_default: reader.size("num.partitions")? as i32,
             replication_factor_default: reader.size("default.replication.factor")? as i16,
             metadata_segment_size_bytes: reader.size("metadata.log.segment.bytes")? as u64,
+            initial_task_delay_ms: reader.size("log.initial.task.delay.ms")? as u64,
+            retention_check_ms: reader.size("log.retention.check.interval.ms")? as u64,
+            producer_id_expiration_ms: reader.size("producer.id.expiration.ms")? as u64,
+            producer_id_expiration_check_ms: reader
+                .size("producer.id.expiration.check.interval.ms")?
+                as u64,
             properties: properties.clone(),
         };
         Ok(Loaded { config, warnings })

@@ -58,7 +58,7 @@ const fn key(
 
 /// The key called `name`.
 pub fn find(name: &str) -> Option<&'static Key> {
-    KEYS.iter().find(|key| key.name == name)
+    KEYS.iter().chain(INTERNAL_KEYS).find(|key| key.name == name)
 }
 
 /// The known key whose name is nearest to `name`, when it is near enough to be a slip of the pen.
@@ -83,6 +83,13 @@ fn edit_distance(left: &str, right: &str) -> usize {
     }
     previous[right.len()]
 }
+
+/// Keys that Apache Kafka keeps to itself: for tests, and told to nobody.
+#[rustfmt::skip]
+const INTERNAL_KEYS: &[Key] = &[
+    key("log.initial.task.delay.ms", Kind::Long, Some("30000"), Range::AtLeast(0), Effect::Honoured),
+    key("producer.id.expiration.check.interval.ms", Kind::Int, Some("600000"), Range::AtLeast(1), Effect::Honoured),
+];
 
 /// Sorted by name. Ours start with `millrace.`.
 #[rustfmt::skip]
@@ -208,11 +215,11 @@ pub const KEYS: &[Key] = &[
     key("log.cleaner.io.buffer.load.factor", Kind::Double, Some("0.9"), Range::Any, Effect::None),
     key("log.cleaner.io.buffer.size", Kind::Int, Some("524288"), Range::AtLeast(0), Effect::None),
     key("log.cleaner.io.max.bytes.per.second", Kind::Double, Some("1.7976931348623157E308"), Range::Any, Effect::None),
-    key("log.cleaner.max.compaction.lag.ms", Kind::Long, Some("9223372036854775807"), Range::AtLeast(1), Effect::None),
+    key("log.cleaner.max.compaction.lag.ms", Kind::Long, Some("9223372036854775807"), Range::AtLeast(1), Effect::Honoured),
     key("log.cleaner.min.cleanable.ratio", Kind::Double, Some("0.5"), Range::Any, Effect::None),
     key("log.cleaner.min.compaction.lag.ms", Kind::Long, Some("0"), Range::AtLeast(0), Effect::None),
     key("log.cleaner.threads", Kind::Int, Some("1"), Range::AtLeast(0), Effect::None),
-    key("log.cleanup.policy", Kind::List, Some("delete"), Range::Any, Effect::None),
+    key("log.cleanup.policy", Kind::List, Some("delete"), Range::Any, Effect::Honoured),
     key("log.dir", Kind::List, Some("/tmp/kafka-logs"), Range::Any, Effect::Honoured),
     key("log.dir.failure.timeout.ms", Kind::Long, Some("30000"), Range::AtLeast(1), Effect::None),
     key("log.dirs", Kind::List, None, Range::Any, Effect::Honoured),
@@ -229,17 +236,17 @@ pub const KEYS: &[Key] = &[
     key("log.message.timestamp.before.max.ms", Kind::Long, Some("9223372036854775807"), Range::AtLeast(0), Effect::Honoured),
     key("log.message.timestamp.type", Kind::String, Some("CreateTime"), Range::OneOf(&["CreateTime", "LogAppendTime"]), Effect::Honoured),
     key("log.preallocate", Kind::Boolean, Some("false"), Range::Any, Effect::None),
-    key("log.retention.bytes", Kind::Long, Some("-1"), Range::Any, Effect::None),
-    key("log.retention.check.interval.ms", Kind::Long, Some("300000"), Range::AtLeast(1), Effect::None),
-    key("log.retention.hours", Kind::Int, Some("168"), Range::Any, Effect::None),
-    key("log.retention.minutes", Kind::Int, None, Range::Any, Effect::None),
-    key("log.retention.ms", Kind::Long, None, Range::Any, Effect::None),
+    key("log.retention.bytes", Kind::Long, Some("-1"), Range::Any, Effect::Honoured),
+    key("log.retention.check.interval.ms", Kind::Long, Some("300000"), Range::AtLeast(1), Effect::Honoured),
+    key("log.retention.hours", Kind::Int, Some("168"), Range::Any, Effect::Honoured),
+    key("log.retention.minutes", Kind::Int, None, Range::Any, Effect::Honoured),
+    key("log.retention.ms", Kind::Long, None, Range::Any, Effect::Honoured),
     key("log.roll.hours", Kind::Int, Some("168"), Range::AtLeast(1), Effect::Honoured),
-    key("log.roll.jitter.hours", Kind::Int, Some("0"), Range::AtLeast(0), Effect::None),
-    key("log.roll.jitter.ms", Kind::Long, None, Range::Any, Effect::None),
+    key("log.roll.jitter.hours", Kind::Int, Some("0"), Range::AtLeast(0), Effect::Honoured),
+    key("log.roll.jitter.ms", Kind::Long, None, Range::Any, Effect::Honoured),
     key("log.roll.ms", Kind::Long, None, Range::Any, Effect::Honoured),
     key("log.segment.bytes", Kind::Int, Some("1073741824"), Range::AtLeast(1048576), Effect::Honoured),
-    key("log.segment.delete.delay.ms", Kind::Long, Some("60000"), Range::AtLeast(0), Effect::None),
+    key("log.segment.delete.delay.ms", Kind::Long, Some("60000"), Range::AtLeast(0), Effect::Honoured),
     key("max.connection.creation.rate", Kind::Int, Some("2147483647"), Range::AtLeast(0), Effect::Refused),
     key("max.connections", Kind::Int, Some("2147483647"), Range::AtLeast(0), Effect::Refused),
     key("max.connections.per.ip", Kind::Int, Some("2147483647"), Range::AtLeast(0), Effect::Refused),
@@ -280,7 +287,7 @@ pub const KEYS: &[Key] = &[
     key("offsets.topic.segment.bytes", Kind::Int, Some("104857600"), Range::AtLeast(1), Effect::None),
     key("principal.builder.class", Kind::Class, Some("org.apache.kafka.common.security.authenticator.DefaultKafkaPrincipalBuilder"), Range::Any, Effect::None),
     key("process.roles", Kind::List, None, Range::Any, Effect::Honoured),
-    key("producer.id.expiration.ms", Kind::Int, Some("86400000"), Range::AtLeast(1), Effect::None),
+    key("producer.id.expiration.ms", Kind::Int, Some("86400000"), Range::AtLeast(1), Effect::Honoured),
     key("producer.purgatory.purge.interval.requests", Kind::Int, Some("1000"), Range::Any, Effect::None),
     key("queued.max.request.bytes", Kind::Long, Some("-1"), Range::Any, Effect::None),
     key("queued.max.requests", Kind::Int, Some("500"), Range::AtLeast(1), Effect::None),

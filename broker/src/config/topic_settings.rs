@@ -76,7 +76,12 @@ pub fn from_file(file: &Properties) -> BTreeMap<&'static str, String> {
 }
 
 /// What the partitions of the topic called `topic` are served with.
-pub fn settings(settings: &Settings, image: &MetadataImage, topic: &str) -> TopicSettings {
+pub fn settings(
+    settings: &Settings,
+    image: &MetadataImage,
+    topic: &str,
+    producer_id_expiration_ms: u64,
+) -> TopicSettings {
     let own = image.config(&ConfigResource::topic(topic)).map(|own| &**own);
     let text = |name: &str| {
         let config = topic_config::find(name).expect("a topic configuration of Kafka's");
@@ -86,19 +91,34 @@ pub fn settings(settings: &Settings, image: &MetadataImage, topic: &str) -> Topi
     let number = |name: &str| text(name).trim().parse::<i64>().unwrap_or(0);
     let unsigned = |name: &str| u64::try_from(number(name)).unwrap_or(0);
     let small = |name: &str| u32::try_from(number(name)).unwrap_or(u32::MAX);
+    let has_policy = |word: &str| text("cleanup.policy").split(',').any(|it| it.trim() == word);
+    let compacted = has_policy("compact");
+    // What is never compacted while it is in the active segment must not stay there for longer.
+    let segment_ms = match unsigned("max.compaction.lag.ms") {
+        lag_ms @ 1.. if compacted => lag_ms.min(unsigned("segment.ms")),
+        _ => unsigned("segment.ms"),
+    };
+    let segment_size_bytes = match text("internal.segment.bytes").trim().parse::<u32>() {
+        Ok(size_bytes) => size_bytes,
+        Err(_) => small("segment.bytes"),
+    };
     TopicSettings {
         message_size_bytes_max: small("max.message.bytes") as usize,
         log_append_time: text("message.timestamp.type") == "LogAppendTime",
         timestamp_before_ms_max: number("message.timestamp.before.max.ms"),
         timestamp_after_ms_max: number("message.timestamp.after.max.ms"),
-        compacted: text("cleanup.policy").split(',').any(|policy| policy.trim() == "compact"),
+        compacted,
         log: LogConfig {
-            segment_size_bytes: small("segment.bytes"),
-            segment_ms: unsigned("segment.ms"),
+            segment_size_bytes,
+            segment_ms,
             segment_jitter_ms: unsigned("segment.jitter.ms"),
             index_interval_bytes: small("index.interval.bytes"),
             index_size_bytes_max: small("segment.index.bytes"),
-            producer_id_expiration_ms: LogConfig::default().producer_id_expiration_ms,
+            producer_id_expiration_ms,
+            cleanup_deletes: has_policy("delete"),
+            retention_ms: u64::try_from(number("retention.ms")).ok(),
+            retention_bytes: u64::try_from(number("retention.bytes")).ok(),
+            file_delete_delay_ms: unsigned("file.delete.delay.ms"),
         },
     }
 }
@@ -122,7 +142,9 @@ mod tests {
 
     #[test]
     fn settings_take_kafkas_defaults() {
-        let settings = settings(&Settings::default(), &MetadataImage::default(), "orders");
+        let day_ms = 24 * 3_600_000;
+        let image = MetadataImage::default();
+        let settings = settings(&Settings::default(), &image, "orders", day_ms);
         assert_eq!(settings.log, LogConfig::default());
         assert_eq!(settings.message_size_bytes_max, 1_048_588);
         assert!(!settings.log_append_time && !settings.compacted);

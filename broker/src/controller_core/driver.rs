@@ -83,6 +83,8 @@ impl ControllerCore {
             let executor = reactor::spawn(controller.clone().execute());
             match controller.join_cluster().await {
                 Ok(()) => {
+                    // Before a client can make a topic of a stray's name.
+                    controller.tidy_up(&directories).await;
                     let started_ms = (reactor::now() - began).as_millis() as u64;
                     tracing::info!(started_ms, "broker is part of its cluster");
                     core.mesh.control(core.node.accepting_core, CoreRequest::Serve);
@@ -101,6 +103,24 @@ impl ControllerCore {
             controller.leave_cluster().await;
             drop(executor);
             controller.close(directories, closed).await;
+        }
+    }
+
+    /// Removes what is left of deletions, and sets partitions aside that the metadata do not know.
+    async fn tidy_up(&self, directories: &[LogDirectory]) {
+        for (index, directory) in directories.iter().enumerate() {
+            self.core.volumes[index].finish_deletions(directory.deleted().to_vec());
+            let image = self.machine.borrow().committed_image().clone();
+            let strays = self.views.borrow_mut().strays(index, &image);
+            for partition in strays {
+                match directory.set_aside(&partition).await {
+                    Ok(stray) => tracing::warn!(
+                        %partition, directory = %stray.display(),
+                        "the metadata know no such partition: set aside, to be removed by hand"
+                    ),
+                    Err(error) => tracing::error!(%partition, %error, "cannot set aside"),
+                }
+            }
         }
     }
 

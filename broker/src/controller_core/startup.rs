@@ -130,6 +130,7 @@ pub async fn start(core: &Core) -> Result<Started, StartError> {
         settings: Arc::new(settings),
         placement: Arc::new(Placement::new(core.mesh.core_count())),
         topic_settings: Arc::default(),
+        producer_id_expiration_ms: config.producer_id_expiration_ms,
     };
     Ok(Started { machine, log, quorum_state, views, directories })
 }

@@ -33,6 +33,7 @@ pub struct Views {
     pub settings: Arc<controller::decide::Settings>,
     pub placement: Arc<Placement>,
     pub topic_settings: Arc<BTreeMap<TopicId, Arc<TopicSettings>>>,
+    pub producer_id_expiration_ms: u64,
 }
 
 /// What cores must do to come to a view: in steps, where a step must be done everywhere before the next.
@@ -111,6 +112,19 @@ impl Views {
         Preparations { before, last: Preparation { view, changed, removed: Vec::new() } }
     }
 
+    /// The partitions that were found in a directory and that `image` does not have; they are
+    /// forgotten. Source: Kafka's `LogManager.isStrayReplica`.
+    pub fn strays(&mut self, directory: usize, image: &MetadataImage) -> Vec<TopicPartition> {
+        let is_known = |name: &TopicPartition| {
+            let topic = image.topic_by_name(&name.topic);
+            topic.is_some_and(|topic| topic.partitions.contains_key(&name.partition))
+        };
+        let found = &mut self.directories[directory].found;
+        let strays: Vec<_> = found.keys().filter(|name| !is_known(name)).cloned().collect();
+        found.retain(|name, _| is_known(name));
+        strays
+    }
+
     fn remove(&mut self, delta: &MetadataDelta) -> Vec<PartitionKey> {
         let mut removed = Vec::new();
         for (&topic_id, topic) in &delta.topics_removed {
@@ -157,7 +171,12 @@ impl Views {
     ) {
         for topic_id in topic_ids {
             if let Some(topic) = image.topic_by_id(*topic_id) {
-                let fresh = Arc::new(topic_settings::settings(&self.settings, image, &topic.name));
+                let fresh = Arc::new(topic_settings::settings(
+                    &self.settings,
+                    image,
+                    &topic.name,
+                    self.producer_id_expiration_ms,
+                ));
                 if self.topic_settings.get(topic_id) != Some(&fresh) {
                     Arc::make_mut(&mut self.topic_settings).insert(*topic_id, fresh);
                 }

@@ -35,6 +35,9 @@ pub async fn run(core: Rc<Core>, mut inbox: Inbox<CoreRequest, CoreReply>, targe
             (CoreRequest::ListOffsets(question), Some(reply)) => {
                 serve_remote(&core, question, reply);
             }
+            (CoreRequest::DeleteRecords(question), Some(reply)) => {
+                serve_remote(&core, question, reply);
+            }
             (CoreRequest::Controller(question), Some(reply)) => {
                 serve_remote(&core, question, reply);
             }
@@ -63,6 +66,7 @@ fn take_note(core: &Rc<Core>, targets: &InboxTargets, control: CoreRequest) {
         CoreRequest::Produce(_)
         | CoreRequest::Fetch(_)
         | CoreRequest::ListOffsets(_)
+        | CoreRequest::DeleteRecords(_)
         | CoreRequest::Controller(_)
         | CoreRequest::FinishFetch(_) => unreachable!("a question needs a reply slot"),
     }

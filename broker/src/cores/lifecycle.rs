@@ -14,6 +14,7 @@ use super::inbox::{self, InboxTargets};
 use super::message::{ClosedPartition, CoreReply, CoreRequest};
 use super::prepare::Preparer;
 use super::together::together;
+use super::upkeep;
 use crate::config::{BrokerConfig, MemoryShares};
 use crate::controller_core::{ControllerCore, Publisher};
 use crate::net::{Acceptor, ConnectionCounts};
@@ -85,6 +86,7 @@ pub async fn run(index: CoreIndex, seed: CoreSeed) {
         async move { deadlines.run(&end).await }
     });
     background.spawn(preparer.run());
+    background.spawn(upkeep::run(core.clone()));
     if let Some(counts) = counts {
         background.spawn(accept(core.clone(), counts, serve, fatal.clone()));
     }
@@ -142,6 +144,7 @@ async fn end(core: &Rc<Core>) -> Option<Vec<ClosedPartition>> {
     }
     let closed = together(partitions.clone(), |(_, partition)| close(partition)).await;
     checkpoint(core, &partitions).await;
+    core.volumes.iter().for_each(|volume| volume.close());
     closed.into_iter().collect()
 }
 

@@ -12,8 +12,8 @@ use storage::{LogOffsets, Opening, TopicPartition};
 use super::view::ClusterView;
 use crate::controller_core::ControllerQuestion;
 use crate::replica::{
-    FetchKey, FetchParts, FetchResult, ListOffsetsParts, ListOffsetsResult, PartitionKey,
-    ProduceParts, ProduceResult,
+    DeleteRecordsParts, DeleteRecordsResult, FetchKey, FetchParts, FetchResult, ListOffsetsParts,
+    ListOffsetsResult, PartitionKey, ProduceParts, ProduceResult,
 };
 
 /// A message to a core: the first group wants a reply, the second goes through the control lane, which
@@ -22,6 +22,7 @@ pub enum CoreRequest {
     Produce(ProduceParts),
     Fetch(FetchParts),
     ListOffsets(ListOffsetsParts),
+    DeleteRecords(DeleteRecordsParts),
     Controller(ControllerQuestion),
     /// A fetch that was asked for shall answer with what it has. Not through the control lane, where it
     /// would overtake its fetch; nothing is replied.
@@ -87,5 +88,6 @@ pub enum CoreReply {
     Produce(Vec<ProduceResult>),
     Fetch(Vec<FetchResult>),
     ListOffsets(Vec<ListOffsetsResult>),
+    DeleteRecords(Vec<DeleteRecordsResult>),
     Controller(Response),
 }

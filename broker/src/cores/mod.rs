@@ -9,6 +9,7 @@ mod message;
 mod placement;
 mod prepare;
 mod together;
+mod upkeep;
 mod view;
 
 pub use ask::{Ask, Awaiting, ReplyTo, Unanswered};

@@ -26,7 +26,7 @@ const EMPTY_IS_NONE_VERSION: i16 = 1;
 const TOPIC_ID_VERSION: i16 = 12;
 
 /// Kafka's own topics. Source: `Topic.INTERNAL_TOPICS`.
-const INTERNAL_TOPICS: [&str; 3] =
+pub const INTERNAL_TOPICS: [&str; 3] =
     ["__consumer_offsets", "__transaction_state", "__share_group_state"];
 
 pub async fn serve(

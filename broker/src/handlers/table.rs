@@ -7,16 +7,16 @@ use std::pin::Pin;
 
 use protocol::api::ApiKey;
 use protocol::messages::{
-    ApiVersionsRequest, CreateTopicsRequest, DeleteTopicsRequest, DescribeClusterRequest,
-    DescribeConfigsRequest, FetchRequest, FindCoordinatorRequest, InitProducerIdRequest,
-    ListOffsetsRequest, MetadataRequest, ProduceRequest,
+    ApiVersionsRequest, CreateTopicsRequest, DeleteRecordsRequest, DeleteTopicsRequest,
+    DescribeClusterRequest, DescribeConfigsRequest, FetchRequest, FindCoordinatorRequest,
+    InitProducerIdRequest, ListOffsetsRequest, MetadataRequest, ProduceRequest,
 };
 use protocol::wire::{Decoder, Message};
 
 use super::request::{Answer, Refusal, RequestContext, RequestHead};
 use super::{
-    api_versions, create_topics, delete_topics, describe_cluster, describe_configs, fetch,
-    find_coordinator, init_producer_id, list_offsets, metadata, produce,
+    api_versions, create_topics, delete_records, delete_topics, describe_cluster, describe_configs,
+    fetch, find_coordinator, init_producer_id, list_offsets, metadata, produce,
 };
 
 type Served = Pin<Box<dyn Future<Output = Result<Answer, Refusal>>>>;
@@ -90,6 +90,7 @@ pub static HANDLERS: &[Handler] = &[
     answers!(ApiVersions, api_versions, ApiVersionsRequest),
     answers!(CreateTopics, create_topics, CreateTopicsRequest),
     answers!(DeleteTopics, delete_topics, DeleteTopicsRequest),
+    answers!(DeleteRecords, delete_records, DeleteRecordsRequest),
     answers!(InitProducerId, init_producer_id, InitProducerIdRequest),
     answers!(DescribeConfigs, describe_configs, DescribeConfigsRequest),
     answers!(DescribeCluster, describe_cluster, DescribeClusterRequest),

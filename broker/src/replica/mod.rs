@@ -2,6 +2,7 @@
 //! other cores ask about them.
 
 mod acks;
+mod delete_records;
 mod fetch;
 mod list_offsets;
 mod partition;
@@ -9,6 +10,7 @@ mod produce;
 mod watch;
 
 pub use acks::ProduceResult;
+pub use delete_records::{DeleteRecordsPart, DeleteRecordsParts, DeleteRecordsResult};
 pub use fetch::{FetchKey, FetchPart, FetchParts, FetchResult, FetchWait};
 pub use list_offsets::{ListOffsetsPart, ListOffsetsParts, ListOffsetsResult, OffsetSpec};
 pub use partition::{Partition, PartitionKey, TopicSettings};

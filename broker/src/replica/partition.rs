@@ -10,8 +10,8 @@ use protocol::model::{LeaderEpoch, Offset, PartitionId, TimestampMs, TopicId};
 use protocol::record_batch::RecordBatch;
 use reactor::task::Group;
 use storage::{
-    AppendAsLeader, AppendError, Appended, Origin, PartitionLog, ReadError, ReadResult,
-    StorageError,
+    AppendAsLeader, AppendError, Appended, Origin, PartitionLog, RaiseLogStartError, ReadError,
+    ReadResult, StorageError,
 };
 
 use super::acks::{ProduceResult, ProduceWait};
@@ -258,6 +258,23 @@ impl Partition {
         upper_bound: Offset,
     ) -> Result<ReadResult, ReadError> {
         self.log.read(from, size_bytes_max, min_one_batch, upper_bound).await
+    }
+
+    /// Moves the log start to `before`, or to the high watermark, unless it is there already. Returns
+    /// where it is. Source: Kafka's `Partition.deleteRecordsOnLeader`.
+    pub fn delete_records(&self, before: Option<Offset>) -> Result<Offset, ErrorCode> {
+        if let Some(error) = self.withdrawn.get() {
+            return Err(error);
+        }
+        let settings = self.settings.borrow().clone();
+        if settings.compacted && !settings.log.cleanup_deletes {
+            return Err(ErrorCode::PolicyViolation);
+        }
+        match self.log.raise_log_start(before.unwrap_or(self.high_watermark.get())) {
+            Ok(_moved) => Ok(self.log.log_start_offset()),
+            Err(RaiseLogStartError::OffsetOutOfRange { .. }) => Err(ErrorCode::OffsetOutOfRange),
+            Err(RaiseLogStartError::Storage(_)) => Err(ErrorCode::KafkaStorageError),
+        }
     }
 
     /// Parks `watch` here: it hears of each byte that comes below the high watermark.

@@ -112,9 +112,13 @@ pub const TOPIC_CONFIGS: [TopicConfig; 33] = [
     config("unclean.leader.election.enable", Kind::Boolean, "false"),
 ];
 
+/// What Apache Kafka keeps to itself: for tests, which set segments below the 1 MiB that is the least
+/// for `segment.bytes`. Unset it says nothing.
+const INTERNAL_CONFIGS: [TopicConfig; 1] = [config("internal.segment.bytes", int(i32::MIN), "")];
+
 /// The configuration called `name`.
 pub fn find(name: &str) -> Option<&'static TopicConfig> {
-    TOPIC_CONFIGS.iter().find(|config| config.name == name)
+    TOPIC_CONFIGS.iter().chain(&INTERNAL_CONFIGS).find(|config| config.name == name)
 }
 
 /// The broker's name of a topic configuration, under which its dynamic default is set.
@@ -285,6 +289,8 @@ mod tests {
             ("retention.ms", " 12 ", true),
             ("retention.ms", "12 h", false),
             ("segment.bytes", "1048575", false),
+            ("internal.segment.bytes", "4096", true),
+            ("internal.segment.bytes", "4 KiB", false),
             ("leader.replication.throttled.replicas", "*", true),
             ("leader.replication.throttled.replicas", "0:1,1:2", true),
             ("leader.replication.throttled.replicas", "0-1", false),

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use protocol::model::{Offset, TimestampMs, TopicId, Uuid};
+use protocol::model::{Offset, TimestampMs, TopicId};
 use protocol::record_batch::BatchHeader;
 use reactor::file::{File, Open};
 
@@ -16,7 +16,7 @@ use super::flush::{cut_to_size, write_atomic, write_leader_epochs};
 use super::state::{Inner, Phase, State};
 use crate::config::LogConfig;
 use crate::error::{ReadError, StorageError};
-use crate::log_directory::{TopicPartition, deleted_name};
+use crate::log_directory::{DELETE_SUFFIX, TopicPartition, renamed};
 use crate::recovery::{Loaded, create_segment, holds_records, load, remove_segment, write_indexes};
 use crate::segment::{FileKind, Indexes, Selection, path_of};
 use crate::state::partition_metadata;
@@ -71,7 +71,10 @@ pub(super) async fn open(
 }
 
 impl State {
-    fn new(loaded: Loaded, config: LogConfig) -> Self {
+    fn new(mut loaded: Loaded, config: LogConfig) -> Self {
+        if let Some(active) = loaded.segments.values_mut().next_back() {
+            active.draw_roll_jitter(&config);
+        }
         State {
             phase: Phase::Open,
             config,
@@ -190,10 +193,7 @@ impl Inner {
             state.tail.let_go();
         }
         let directory = &self.directory;
-        let name = directory.file_name().unwrap_or_default().to_string_lossy();
-        let mut random = [0; 16];
-        reactor::random::fill(&mut random);
-        let deleted = directory.with_file_name(deleted_name(&name, Uuid::from_random(random)));
+        let deleted = renamed(directory, DELETE_SUFFIX);
         let parent = directory.parent().unwrap_or(Path::new("."));
         reactor::directory::rename(directory, &deleted)
             .await

@@ -193,7 +193,9 @@ impl State {
         let base_offset = self.log_end_offset();
         let snapshot = self.producers.encode_snapshot();
         self.unsealed.insert(rolled, Unsealed { snapshot, sealing: false });
-        self.segments.insert(base_offset, Segment::new(base_offset, now));
+        let mut segment = Segment::new(base_offset, now);
+        segment.draw_roll_jitter(&self.config);
+        self.segments.insert(base_offset, segment);
     }
 }
 

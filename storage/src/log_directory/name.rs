@@ -1,6 +1,7 @@
 //! Names of directories: which partition one holds, and what is being done with it.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 
 use protocol::model::{PartitionId, Uuid};
 
@@ -46,10 +47,10 @@ impl DirectoryName {
             let (partition, unique) = name.strip_suffix(suffix)?.rsplit_once('.')?;
             if unique.is_empty() { None } else { parse_partition(partition) }
         };
-        if let Some(partition) = suffixed("-delete") {
+        if let Some(partition) = suffixed(DELETE_SUFFIX) {
             return Some(DirectoryName::Deleted(partition));
         }
-        if let Some(partition) = suffixed("-stray") {
+        if let Some(partition) = suffixed(STRAY_SUFFIX) {
             return Some(DirectoryName::Stray(partition));
         }
         if let Some(partition) = suffixed("-future") {
@@ -72,11 +73,22 @@ fn parse_partition(name: &str) -> Option<TopicPartition> {
 /// The longest name of a directory that Linux file systems take.
 const NAME_SIZE_BYTES_MAX: usize = 255;
 
-/// The name under which the directory `name` waits for its removal. A long topic's name is cut, as
-/// Kafka does: the id keeps it unique.
-pub(crate) fn deleted_name(name: &str, unique: Uuid) -> String {
+pub(crate) const DELETE_SUFFIX: &str = "-delete";
+pub(crate) const STRAY_SUFFIX: &str = "-stray";
+
+/// A new path for the directory of a partition that is deleted or set aside.
+pub(crate) fn renamed(directory: &Path, suffix: &str) -> PathBuf {
+    let mut unique = [0; 16];
+    reactor::random::fill(&mut unique);
+    let name = directory.file_name().unwrap_or_default().to_string_lossy();
+    directory.with_file_name(unique_name(&name, Uuid::from_random(unique), suffix))
+}
+
+/// The name that the directory `name` gets. A long topic's name is cut, as Kafka does: the id keeps it
+/// unique.
+fn unique_name(name: &str, unique: Uuid, suffix: &str) -> String {
     let unique: String = unique.0.iter().map(|byte| format!("{byte:02x}")).collect();
-    let suffix = format!(".{unique}-delete");
+    let suffix = format!(".{unique}{suffix}");
     let whole = format!("{name}{suffix}");
     if whole.len() <= NAME_SIZE_BYTES_MAX {
         return whole;
@@ -123,7 +135,7 @@ mod tests {
     #[test]
     fn a_deleted_name_fits_and_parses() {
         for topic in ["orders".to_owned(), "x".repeat(249)] {
-            let name = deleted_name(&format!("{topic}-41"), Uuid::ONE);
+            let name = unique_name(&format!("{topic}-41"), Uuid::ONE, DELETE_SUFFIX);
             assert!(name.len() <= NAME_SIZE_BYTES_MAX, "{name}");
             assert!(name.ends_with(".00000000000000000000000000000001-delete"), "{name}");
             assert!(

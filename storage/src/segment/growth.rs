@@ -18,6 +18,8 @@ pub(crate) struct Segment {
     pub(crate) size_bytes: u32,
     /// When it was made or opened, by the wall clock.
     pub(crate) created: TimestampMs,
+    /// By which its age at a roll is less than that of others, so that not all roll at once.
+    pub(crate) roll_jitter_ms: u64,
     /// The largest timestamp of the first batch, by which the segment ages.
     pub(crate) first_timestamp: Option<TimestampMs>,
     /// Absent where the segment is empty, or rolled when it was opened.
@@ -49,6 +51,7 @@ impl Segment {
             next_offset: base_offset,
             size_bytes: 0,
             created,
+            roll_jitter_ms: 0,
             first_timestamp: None,
             last_batch: None,
             largest_timestamp: None,
@@ -64,6 +67,16 @@ impl Segment {
         match &self.indexes {
             Indexes::Growing(indexes) => Some(indexes),
             Indexes::Written(indexes) => indexes.as_deref(),
+        }
+    }
+
+    /// Draws the jitter of its roll. Source: Kafka's `LogConfig.randomSegmentJitter`.
+    pub(crate) fn draw_roll_jitter(&mut self, config: &LogConfig) {
+        let bound = config.segment_jitter_ms.min(config.segment_ms);
+        if bound > 0 {
+            let mut drawn = [0; 8];
+            reactor::random::fill(&mut drawn);
+            self.roll_jitter_ms = u64::from_le_bytes(drawn) % bound;
         }
     }
 
@@ -84,7 +97,7 @@ impl Segment {
         }
         let size_bytes = self.size_bytes as usize + batch.size_bytes;
         size_bytes > config.segment_size_bytes as usize
-            || self.waited_ms(batch) > config.segment_ms.saturating_sub(config.segment_jitter_ms)
+            || self.waited_ms(batch) > config.segment_ms.saturating_sub(self.roll_jitter_ms)
             || self.loaded_indexes().is_some_and(|it| it.is_full(config.index_size_bytes_max))
             || !OffsetIndex::can_hold(self.base_offset, batch.last_offset)
     }
@@ -148,6 +161,7 @@ mod tests {
         };
         assert!(!segment.should_roll(&batch(2000, 12, 0, 9999), &config), "an empty one never");
         segment.size_bytes = 600;
+        segment.roll_jitter_ms = 10;
         let far = 10 + i64::from(i32::MAX);
         for (first_timestamp, batch, want) in [
             (Some(1000), batch(400, 20, 1050, 0), false),

@@ -76,7 +76,7 @@ fn only_one_has_a_directory() {
 }
 
 #[test]
-fn interrupted_deletions_are_finished_and_strangers_refused() {
+fn interrupted_deletions_are_told_and_strangers_refused() {
     in_both_worlds(|path| async move {
         for name in
             ["orders-1.0123456789abcdef0123456789abcdef-delete", "orders-2", "logs-0.aa-stray"]
@@ -85,9 +85,22 @@ fn interrupted_deletions_are_finished_and_strangers_refused() {
         }
         let directory = opened(&path).await;
         assert!(directory.partitions().eq([&partition("orders", 2)]));
+        let volume = volume(&path);
+        assert_eq!(directory.deleted().len(), 1);
+        volume.finish_deletions(directory.deleted().to_vec());
+        let entries = async || {
+            let entries = reactor::directory::list(&path).await.expect("listed");
+            entries.into_iter().map(|entry| entry.name).collect::<Vec<_>>()
+        };
+        while entries().await.iter().any(|name| name.ends_with("-delete")) {
+            reactor::sleep(std::time::Duration::from_millis(1)).await;
+        }
+        let stray = directory.set_aside(&partition("orders", 2)).await.expect("set aside");
+        let stray = stray.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        assert!(stray.starts_with("orders-2.") && stray.ends_with("-stray"), "{stray}");
+        assert!(entries().await.contains(&stray));
         drop(directory);
-        let entries = reactor::directory::list(&path).await.expect("listed");
-        assert!(!entries.iter().any(|entry| entry.name.ends_with("-delete")), "{entries:?}");
+        assert!(opened(&path).await.partitions().next().is_none());
         reactor::directory::create_all(&path.join("holiday pictures")).await.expect("made");
         assert!(matches!(LogDirectory::open(&path).await, Err(StorageError::Malformed { .. })));
     });

@@ -7,35 +7,76 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::support::*;
-use protocol::model::Offset;
+use protocol::model::{Offset, TimestampMs};
 use reactor::sim::{Crash, DiskFaults, Knobs, Random, Simulation};
+use storage::LogConfig;
 
 const LIMIT: Duration = Duration::from_secs(3600);
 
 /// What the test knows of the log across lives.
 #[derive(Default)]
 struct Known {
-    /// Every batch of the log's current incarnation of its end, by base offset.
-    appended: RefCell<Vec<(Offset, protocol::record_batch::RecordBatch)>>,
+    /// Every batch of the log's current incarnation of its end: its offsets, and what it is.
+    appended: RefCell<Vec<(Offset, Offset, protocol::record_batch::RecordBatch)>>,
     durable: Cell<Offset>,
+    /// Below the first, segments are deleted durably; below the second, they may be.
+    deleted: Cell<Offset>,
+    deletable: Cell<Offset>,
+    deletion_count: Cell<u64>,
 }
 
 impl Known {
-    /// The log after a crash: all that was durable, then a prefix of what else was appended.
+    /// The log after a crash: all that was durable and not deleted, then a prefix of what else was
+    /// appended.
     async fn check(&self, log: &storage::PartitionLog) {
         let end = log.log_end_offset();
         let durable = self.durable.get();
         assert!(end >= durable, "INV-4: durable up to {durable}, found up to {end}");
         assert_eq!(log.durable_end_offset(), end);
-        let found = read_all(log, Offset(0), 20_000).await;
+        let start = log.log_start_offset();
+        let (deleted, deletable) = (self.deleted.get(), self.deletable.get());
+        assert!(deleted <= start && start <= deletable, "{deleted} <= {start} <= {deletable}");
+        let found = read_all(log, start, 20_000).await;
         let mut appended = self.appended.borrow_mut();
-        appended.retain(|(base_offset, _)| *base_offset < end);
+        appended.retain(|(_, batch_end, _)| *batch_end > start);
+        appended.retain(|(base_offset, _, _)| *base_offset < end);
         assert_eq!(found.len(), appended.len(), "batches below {end}");
-        for (found, (base_offset, appended)) in found.iter().zip(appended.iter()) {
+        for (found, (base_offset, _, appended)) in found.iter().zip(appended.iter()) {
             assert_eq!(found.header().base_offset, *base_offset);
             assert!(content(found) == content(appended), "INV-2: batch at {base_offset}");
         }
         self.durable.set(end);
+        self.deleted.set(start);
+    }
+
+    /// Moves the log start a little or deletes some segments, or all of them.
+    async fn delete(&self, log: &storage::PartitionLog, random: &mut Random) {
+        log.set_high_watermark(log.durable_end_offset());
+        self.deletable.set(self.deletable.get().max(log.high_watermark()));
+        let start = log.log_start_offset();
+        let reachable = (log.high_watermark().0 - start.0) as u64;
+        match random.below(4) {
+            0 => {
+                let wanted = Offset(start.0 + random.below(reachable + 1) as i64);
+                log.raise_log_start(wanted).expect("below the high watermark");
+            }
+            1 => log.set_config(LogConfig { retention_bytes: Some(0), ..small_config() }),
+            _ => {
+                let kept = log.size_bytes() - log.size_bytes().min(random.below(200_000));
+                log.set_config(LogConfig { retention_bytes: Some(kept), ..small_config() });
+            }
+        }
+        let count = log.delete_old_segments(TimestampMs(0)).await.expect("deleted");
+        log.set_config(small_config());
+        self.deletion_count.set(self.deletion_count.get() + count as u64);
+        if count > 0 {
+            let oldest = log.log_start_offset();
+            let segments = reactor::directory::list(log.directory()).await.expect("listed");
+            let first = segments.iter().find_map(|entry| entry.name.strip_suffix(".log"));
+            let first = Offset(first.expect("a segment").parse().expect("a base offset"));
+            assert!(first <= oldest, "{first} <= {oldest}");
+            self.deleted.set(first);
+        }
     }
 }
 
@@ -79,8 +120,12 @@ async fn live(known: Rc<Known>, mut random: Random) {
         let size_bytes = if random.below(10) == 0 { 2500 } else { 100 };
         let batch = batch(random.below(1000) as i64, count, size_bytes);
         let base_offset = log.log_end_offset();
-        known.appended.borrow_mut().push((base_offset, batch.clone()));
-        let end = append(&log, &batch);
+        let end = Offset(base_offset.0 + count);
+        known.appended.borrow_mut().push((base_offset, end, batch.clone()));
+        assert_eq!(append(&log, &batch), end);
+        if random.below(50) == 0 {
+            known.delete(&log, &mut random).await;
+        }
         match random.below(4) {
             0 => log.wait_durable(end).await.expect("durable"),
             1 => reactor::time::sleep(Duration::from_micros(random.below(2000))).await,
@@ -94,6 +139,7 @@ async fn live(known: Rc<Known>, mut random: Random) {
 struct Outcome {
     trace_hash: u64,
     durable: Offset,
+    deletion_count: u64,
 }
 
 /// Six lives under one seed; in every second one the world is hostile.
@@ -118,16 +164,24 @@ fn run(seed: u64, crash: Crash) -> Outcome {
         }
     };
     simulation.block_on(node, LIMIT, last).expect("in time");
-    Outcome { trace_hash: simulation.trace_hash(), durable: known.durable.get() }
+    Outcome {
+        trace_hash: simulation.trace_hash(),
+        durable: known.durable.get(),
+        deletion_count: known.deletion_count.get(),
+    }
 }
 
 fn run_all(seeds: Range<u64>, crash: Crash) {
-    let compared = seeds.clone().filter(|&seed| {
+    let (mut compared, mut deletion_count) = (0, 0);
+    for seed in seeds.clone() {
         println!("SEED={seed:#x}");
-        run(seed, crash).durable > Offset(0)
-    });
-    let (compared, all) = (compared.count(), seeds.count());
+        let outcome = run(seed, crash);
+        compared += usize::from(outcome.durable > Offset(0));
+        deletion_count += outcome.deletion_count;
+    }
+    let all = seeds.count();
     assert!(compared * 10 > all * 9, "{compared} of {all} seeds had something to compare");
+    assert!(deletion_count > all as u64, "{deletion_count} segments deleted under {all} seeds");
 }
 
 #[test]

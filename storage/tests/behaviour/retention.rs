@@ -96,6 +96,20 @@ fn a_log_of_which_all_is_old_goes_on_where_it_ended() {
 }
 
 #[test]
+fn a_log_of_which_all_is_old_rolls_first() {
+    let marks = in_simulation(9, |directory| async move {
+        let volume = volume(&directory);
+        let log = filled(&volume, 3).await;
+        log.set_config(keeping(Some(0), None));
+        assert_eq!(log.delete_old_segments(TimestampMs(100_000)).await.expect("deleted"), 1);
+        // A stop right then finds a segment to close.
+        log.close().await.expect("closed");
+        assert_eq!(open(&directory, true).await.log_start_offset(), Offset(3));
+    });
+    assert_eq!(marks["retention_rolls"], 1);
+}
+
+#[test]
 fn nothing_goes_above_the_high_watermark() {
     in_both_worlds(|directory| async move {
         let volume = volume(&directory);
@@ -154,8 +168,7 @@ fn who_reads_what_is_being_deleted_ends_cleanly() {
         log.close().await.expect("closed");
         for round in 0..5 {
             let config = keeping(None, None);
-            let opening =
-                Opening { clean: true, recovery_point: Offset(0), log_start_offset: Offset(0) };
+            let opening = Opening { clean: true, ..Opening::default() };
             let path = directory.join("orders-0");
             let log = PartitionLog::open(&volume, &path, config, opening).await.expect("opens");
             log.set_high_watermark(log.log_end_offset());
