@@ -6,6 +6,7 @@
 //! A block of zeros is a file that was not finished. The header stands in the block twice, so that no
 //! single bad sector takes a file's records away.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -184,9 +185,12 @@ pub(super) fn name_of(core: u32, number: u64) -> String {
     format!("{PREFIX}{core}-{number}")
 }
 
-/// What `file` is called when it was set aside.
-pub(super) fn kept_name_of(file: &JournalFile, file_epoch: u64) -> String {
-    format!("{PREFIX}kept-{}-{}-{file_epoch}", file.core, file.number)
+/// What `file` is called when it is set aside, where `taken` are names that are there: files that were
+/// set aside before stay.
+pub(super) fn kept_name_of(file: &JournalFile, taken: &BTreeSet<String>) -> String {
+    let name = |index| format!("{PREFIX}kept-{}-{}-{index}", file.core, file.number);
+    let free = (0..=taken.len()).map(name).find(|name| !taken.contains(name));
+    free.expect("one of more names than are taken is free")
 }
 
 /// Core and number of the journal file `name`.

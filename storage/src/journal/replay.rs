@@ -1,7 +1,7 @@
 //! What the journals of a log directory hold that segments may lack: found at a start, given out per
 //! partition, and voided when it is in flushed segments.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -167,11 +167,14 @@ impl Replay {
     /// Renames the files that hold something, for a person to look at: no start takes them for a
     /// journal any more. On return each core may open its own. Returns where they are.
     pub async fn set_aside(self) -> Result<Vec<PathBuf>, StorageError> {
+        let entries = reactor::directory::list(&self.directory)
+            .await
+            .map_err(StorageError::io("list", &self.directory))?;
+        let taken: BTreeSet<String> = entries.into_iter().map(|entry| entry.name).collect();
         let mut kept = Vec::new();
-        let live = self.live.iter().map(|(file, file_use)| (file, file_use.file_epoch));
-        let damaged = self.useless.iter().map(|file| (file, 0));
-        for (file, file_epoch) in live.chain(damaged) {
-            let to = self.directory.join(file::kept_name_of(file, file_epoch));
+        let damaged = self.useless.iter().filter(|file| self.is_damaged(file));
+        for file in self.live.iter().map(|(file, _)| file).chain(damaged) {
+            let to = self.directory.join(file::kept_name_of(file, &taken));
             reactor::directory::rename(&file.path, &to)
                 .await
                 .map_err(StorageError::io("rename", &file.path))?;

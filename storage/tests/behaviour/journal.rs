@@ -203,12 +203,18 @@ fn a_journal_without_its_guard_is_void() {
 #[test]
 fn what_is_set_aside_is_kept_and_not_replayed() {
     in_both_worlds(|directory: PathBuf| async move {
-        let journal = Journal::open(&directory, 0, &small_settings()).await.expect("opened");
-        commit_each(&journal, 0, 0..3, 100).await;
-        drop(journal);
-        let kept = Replay::read(&directory).await.expect("read").set_aside().await.expect("kept");
-        assert!(!kept.is_empty());
-        for path in kept {
+        let mut all_kept = Vec::new();
+        for base in [0, 10] {
+            let journal = Journal::open(&directory, 0, &small_settings()).await.expect("opened");
+            commit_each(&journal, 0, base..base + 3, 100).await;
+            drop(journal);
+            let replay = Replay::read(&directory).await.expect("read");
+            assert_eq!(replayed(&replay, 0).await, bodies(0, base..base + 3, 100));
+            all_kept.extend(replay.set_aside().await.expect("kept"));
+        }
+        assert_eq!(all_kept.len(), 2, "{all_kept:?}");
+        assert_ne!(all_kept.first(), all_kept.last());
+        for path in all_kept {
             assert!(reactor::directory::read(&path).await.expect("read").len() >= 64 << 10);
         }
         assert_eq!(Replay::read(&directory).await.expect("read").partitions().count(), 0);

@@ -449,3 +449,35 @@ fn a_header_that_was_not_written_hides_no_record() {
         }
     });
 }
+
+#[test]
+fn files_of_anything_hold_no_records() {
+    for seed in 0..200 {
+        println!("SEED={seed:#x}");
+        let simulation = Simulation::new(seed, Knobs::default());
+        let node = simulation.add_node("node", [10, 0, 0, 1].into());
+        let mut random = simulation.random("bytes");
+        let all = async move {
+            let directory = PathBuf::from("/data");
+            let guard = directory.join("millrace-journal-not-empty");
+            reactor::directory::create_all(&guard).await.expect("made");
+            for number in 0..3 {
+                let mut bytes = vec![0; random.below(5 * BLOCK) as usize];
+                bytes.iter_mut().for_each(|byte| *byte = random.below(256) as u8);
+                // Some begin as a header and a record do.
+                for (position, magic) in [(0, &b"MRjrnl\0\x01"[..]), (BLOCK as usize, b"MRjr")] {
+                    if let Some(start) = bytes.get_mut(position..position + magic.len()) {
+                        start.copy_from_slice(magic);
+                    }
+                }
+                let path = directory.join(format!("millrace-journal-0-{number}"));
+                reactor::directory::write_atomic(&path, &bytes).await.expect("written");
+            }
+            let replay = Replay::read(&directory).await.expect("read");
+            assert_eq!(replay.partitions().count(), 0);
+            replay.void().await.expect("void");
+            Journal::open(&directory, 0, &settings()).await.expect("opened");
+        };
+        simulation.block_on(node, Duration::from_secs(60), all).expect("in time");
+    }
+}
