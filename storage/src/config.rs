@@ -23,6 +23,18 @@ pub struct LogConfig {
     pub retention_bytes: Option<u64>,
     /// `file.delete.delay.ms`: how long a deleted file stays under another name.
     pub file_delete_delay_ms: u64,
+    /// `millrace.durability`: what an acknowledgement says.
+    pub durability: Durability,
+}
+
+/// What is true of a record before it is acknowledged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// It is flushed: it survives the loss of the host's power.
+    #[default]
+    Flushed,
+    /// The device has it: it survives the end of the process, not the loss of power.
+    Written,
 }
 
 impl Default for LogConfig {
@@ -39,6 +51,7 @@ impl Default for LogConfig {
             retention_ms: Some(7 * 24 * 3600 * 1000),
             retention_bytes: None,
             file_delete_delay_ms: 60_000,
+            durability: Durability::Flushed,
         }
     }
 }

@@ -15,6 +15,11 @@ pub enum StorageError {
     /// A write or flush failed earlier: nothing is appended or acknowledged any more.
     #[error("log {directory} is offline since a write failed: {source}")]
     Offline { directory: PathBuf, source: Arc<StorageError> },
+    /// What was durable is missing; an earlier start has found it.
+    #[error(
+        "partition {directory} is offline: {reason}. `millrace storage recover` says what to do"
+    )]
+    PartitionOffline { directory: PathBuf, reason: String },
     #[error("log {directory} is closed")]
     Closed { directory: PathBuf },
     /// What was waited for has been cut off by `truncate_to`.
@@ -42,6 +47,12 @@ pub enum StorageError {
 }
 
 impl StorageError {
+    /// The file system has no room: nothing was changed, and it may go on later.
+    pub(crate) fn is_full_disk(&self) -> bool {
+        matches!(self, StorageError::Io { source, .. }
+            if source.kind() == io::ErrorKind::StorageFull)
+    }
+
     pub(crate) fn io(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| StorageError::Io { operation, path, source: Arc::new(source) }

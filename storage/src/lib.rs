@@ -17,6 +17,7 @@ pub mod journal;
 pub mod log;
 pub mod log_directory;
 mod recovery;
+mod replay;
 mod retention;
 mod segment;
 pub mod settings;
@@ -30,11 +31,12 @@ mod volume;
 
 pub use checkpoint::PartitionCheckpoint;
 pub use chunk::ChunkPool;
-pub use config::LogConfig;
+pub use config::{Durability, LogConfig};
 pub use error::{AppendError, RaiseLogStartError, ReadError, StorageError};
 pub use log::{
     AppendAsLeader, Appended, EpochEnd, Opening, Origin, PartitionLog, ReadResult, TimestampOffset,
 };
 pub use log_directory::{CleanShutdown, LogDirectory, LogOffsets, MetaProperties, TopicPartition};
+pub use replay::{ReplayProgress, Replayed};
 pub use settings::Settings;
 pub use volume::Volume;

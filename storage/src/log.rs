@@ -4,11 +4,13 @@ mod append;
 mod checkpoint;
 mod flush;
 mod lifecycle;
+mod progress;
 mod read;
 mod retention;
 mod search;
 mod start;
 mod state;
+mod submit;
 
 use std::future::Future;
 use std::path::Path;
@@ -24,7 +26,8 @@ use crate::config::LogConfig;
 use crate::error::{AppendError, RaiseLogStartError, ReadError, StorageError};
 use crate::segment::Selection;
 use crate::volume::Volume;
-use state::Inner;
+pub(crate) use state::Inner;
+pub(crate) use submit::JournalShare;
 
 /// What is known about a log's directory before it is opened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -164,19 +167,25 @@ impl PartitionLog {
         self.0.append_as_leader(batches, how)
     }
 
+    /// Appends a batch that the journal has kept, with its offset and leader epoch. It begins at the log
+    /// end (asserted).
+    pub(crate) fn append_replayed(&self, batch: &RecordBatch) -> Result<(), StorageError> {
+        self.0.append_replayed(batch)
+    }
+
     /// Waits while too much is in memory that is not on disk yet.
     pub async fn ready_for_append(&self) -> Result<(), StorageError> {
         self.0.ready_for_append().await
     }
 
-    /// Waits until all below `until` is durable. Errors: `Offline`; `Truncated` where a truncation
+    /// Waits until all below `until` is as durable as [`LogConfig::durability`] asks. Errors: `Offline`; `Truncated` where a truncation
     /// after this call cut below `until`; `Closed`.
     pub async fn wait_durable(&self, until: Offset) -> Result<(), StorageError> {
         self.0.wait_durable(until).await
     }
 
-    /// `listener` is called with each new `durable_end_offset`, in the turn that moves it, and once
-    /// more when the log goes offline. One listener; a second call replaces the first.
+    /// `listener` is called with each new end of what may be acknowledged (see
+    /// [`PartitionLog::acknowledgeable_end_offset`]), in the turn that moves it, and once more when the log goes offline. One listener; a second call replaces the first.
     pub fn on_durable(&self, listener: impl Fn(Result<Offset, StorageError>) + 'static) {
         *self.0.listener.borrow_mut() = Some(Rc::new(listener));
     }
@@ -232,7 +241,12 @@ impl PartitionLog {
     }
 
     pub fn durable_end_offset(&self) -> Offset {
-        self.0.state.borrow().durable.offset
+        self.0.state.borrow().progress.durable()
+    }
+
+    /// All below is as durable as [`LogConfig::durability`] asks: the durable end offset, or more.
+    pub fn acknowledgeable_end_offset(&self) -> Offset {
+        self.0.state.borrow().progress.acknowledgeable()
     }
 
     pub fn recovery_point(&self) -> Offset {
@@ -298,7 +312,7 @@ impl PartitionLog {
         self.0.expire_producers(now);
     }
 
-    /// Waits until all that was appended is durable.
+    /// Waits until all that was appended is as durable as [`LogConfig::durability`] asks.
     pub async fn flush(&self) -> Result<(), StorageError> {
         self.0.flush().await
     }

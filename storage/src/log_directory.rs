@@ -16,7 +16,9 @@ use reactor::directory::Entry;
 use crate::checkpoint;
 use crate::config::LogConfig;
 use crate::error::StorageError;
+use crate::journal::guard;
 use crate::log::{Opening, PartitionLog};
+use crate::replay::{ReplayProgress, Replayed, replay};
 use crate::volume::Volume;
 use checkpoints::Offsets;
 
@@ -27,8 +29,7 @@ pub use name::TopicPartition;
 pub(crate) use name::{DELETE_SUFFIX, renamed};
 
 /// Directories below `log.dirs` that hold no partition: one of Kafka's, and the journal's guard.
-pub(crate) const OTHER_DIRECTORIES: [&str; 2] =
-    ["remote-log-index-cache", crate::journal::guard::NAME];
+pub(crate) const OTHER_DIRECTORIES: [&str; 2] = ["remote-log-index-cache", guard::NAME];
 
 /// What the checkpoints say of one log; its core may be another one than the directory's.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +44,8 @@ pub struct LogOffsets {
 pub struct LogDirectory {
     path: PathBuf,
     clean_shutdown: Option<CleanShutdown>,
+    /// No partition was found to lack what was durable.
+    is_whole: bool,
     partitions: BTreeSet<TopicPartition>,
     core_checkpoint: checkpoint::Found,
     deleted: Vec<PathBuf>,
@@ -75,6 +78,7 @@ impl LogDirectory {
         Ok(LogDirectory {
             path: path.to_owned(),
             clean_shutdown,
+            is_whole: true,
             partitions,
             core_checkpoint,
             deleted,
@@ -83,6 +87,25 @@ impl LogDirectory {
             high_watermarks,
             _lock: lock,
         })
+    }
+
+    /// Brings what the journals of all cores hold to the segments. `volume` is one without a journal;
+    /// `config_of` says how segments are rolled. On return the journals are empty, or, where a partition
+    /// lacks what was durable, set aside: see [`Replayed::offline`].
+    ///
+    /// Errors leave the journals as they were, and a later call does it all again.
+    pub async fn replay_journals(
+        &mut self,
+        volume: &Rc<Volume>,
+        config_of: &dyn Fn(&TopicPartition) -> LogConfig,
+        on_progress: &mut dyn FnMut(ReplayProgress),
+    ) -> Result<Replayed, StorageError> {
+        let replayed = replay(self, volume, config_of, on_progress).await?;
+        self.is_whole &= replayed.offline.is_empty();
+        for (name, end) in &replayed.recovery_points {
+            self.recovery_points.insert(name.clone(), *end);
+        }
+        Ok(replayed)
     }
 
     pub fn path(&self) -> &Path {
@@ -182,9 +205,19 @@ impl LogDirectory {
         checkpoints::write(&self.path, checkpoints::HIGH_WATERMARK, &high_watermarks).await
     }
 
-    /// Writes `.kafka_cleanshutdown`, durably: the last act of a clean stop, after every log is
-    /// closed and the checkpoints are written.
+    /// Lets Apache Kafka start here again, then writes `.kafka_cleanshutdown`, durably: the last acts of
+    /// a clean stop, after every log and every volume is closed and the checkpoints are written.
+    ///
+    /// In this order a crash in between costs a scan and nothing else. Before the guard goes, journals
+    /// are empty and segments flushed: with the guard a start replays nothing, without it Apache Kafka,
+    /// or we, recover from segments that hold everything. The marker comes last, since it lets the next
+    /// start trust the files: were it there with a guard, a journal would be replayed into logs that
+    /// are not scanned.
     pub async fn mark_clean(&self, broker_epoch: i64) -> Result<(), StorageError> {
+        // Where a partition is offline, Apache Kafka would serve what is left of it as the whole.
+        if self.is_whole {
+            guard::remove(&self.path).await?;
+        }
         clean_shutdown::write(&self.path, broker_epoch).await
     }
 }

@@ -1,7 +1,7 @@
 //! Sizes that hold for all logs of a node. The defaults were measured; the simulator makes them small,
 //! so that little data meets every edge.
 
-/// Sizes in bytes. All are multiples of the block of 4096 bytes (asserted where they are used).
+/// Sizes in bytes, and a time. All sizes are multiples of the block of 4096 bytes (asserted where they are used).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// The first chunk of a log that was idle. An occasional batch costs no more than this.
@@ -20,6 +20,17 @@ pub struct Settings {
     /// Index entries of one log, in bytes, that a checkpoint keeps itself; more of them are put into
     /// the index files first. An entry stands for 4 KiB of log.
     pub index_rest_size_bytes_max: usize,
+    /// A group takes no further share at this size.
+    pub group_size_bytes_max: usize,
+    /// A share of this size goes past the journal, so that it is written once.
+    pub bypass_size_bytes: u64,
+    /// A log with this much in the journal alone is written to its segment.
+    pub write_behind_size_bytes: u64,
+    /// Bytes of a core's logs in a log directory that no file has yet: more appends wait.
+    pub dirty_size_bytes_max: u64,
+    /// How long bytes stay in the journal alone at most, and how often idle logs are looked for. A
+    /// checkpoint costs a flush of each segment that was written to meanwhile; it saves replay.
+    pub checkpoint_interval_ms: u64,
 }
 
 impl Default for Settings {
@@ -32,6 +43,11 @@ impl Default for Settings {
             journal_file_size_bytes_max: 64 << 20,
             journal_size_bytes_max: 256 << 20,
             index_rest_size_bytes_max: 2048,
+            group_size_bytes_max: 8 << 20,
+            bypass_size_bytes: 128 << 10,
+            write_behind_size_bytes: 1 << 20,
+            dirty_size_bytes_max: 32 << 20,
+            checkpoint_interval_ms: 5000,
         }
     }
 }

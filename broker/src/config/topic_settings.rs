@@ -119,6 +119,7 @@ pub fn settings(
             retention_ms: u64::try_from(number("retention.ms")).ok(),
             retention_bytes: u64::try_from(number("retention.bytes")).ok(),
             file_delete_delay_ms: unsigned("file.delete.delay.ms"),
+            durability: LogConfig::default().durability,
         },
     }
 }

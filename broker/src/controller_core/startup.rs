@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use controller::decide::Settings;
+use controller::metadata::MetadataImage;
 use controller::raft::{Endpoint, KRAFT_VERSION_MAX, Voter, VoterSet};
 use controller::{
     Controller, ControllerConfig, LoadError, Loader, Snapshot, SnapshotError, SnapshotId,
@@ -14,7 +15,8 @@ use protocol::model::{DirectoryId, ReplicaKey, Uuid};
 use protocol::record_batch::{BatchError, Batches};
 use protocol::records::metadata::MetadataRecord;
 use storage::{
-    LogConfig, LogDirectory, MetaProperties, Opening, PartitionLog, ReadError, StorageError, Volume,
+    LogConfig, LogDirectory, MetaProperties, Opening, PartitionLog, ReadError, StorageError,
+    TopicPartition, Volume,
 };
 
 use super::views::{Directory, Views};
@@ -74,17 +76,17 @@ pub async fn start(core: &Core) -> Result<Started, StartError> {
     let config = &core.node.config;
     let mut identity = Identity { cluster_id: None, node_id: config.node_id.0 };
     let mut directories = Vec::new();
-    let mut described = Vec::new();
+    let mut ids = Vec::new();
     for path in &config.log_dirs {
         let id = identity.check(path).await?;
-        let directory = LogDirectory::open(path).await?;
-        described.push(describe(&directory, id));
-        directories.push(directory);
+        ids.push(id);
+        directories.push(LogDirectory::open(path).await?);
     }
     let metadata = config.metadata_log_dir.as_path();
     // A directory of its own for the metadata log is locked like the others.
-    let (metadata_id, _own) = match described.iter().find(|known| known.path == metadata) {
-        Some(known) => (known.id, None),
+    let known = directories.iter().position(|known| known.path() == metadata);
+    let (metadata_id, _own) = match known {
+        Some(known) => (ids[known], None),
         None => (identity.check(metadata).await?, Some(LogDirectory::open(metadata).await?)),
     };
     let is_clean = directories.iter().all(LogDirectory::was_clean);
@@ -122,7 +124,13 @@ pub async fn start(core: &Core) -> Result<Started, StartError> {
         bootstrap,
         settings: settings.clone(),
     };
+    let image = loader.image().clone();
     let machine = loader.finish(controller_config, stored.as_deref())?;
+    let mut described = Vec::new();
+    for (directory, id) in directories.iter_mut().zip(ids) {
+        replay_journals(core, directory, &settings, &image).await?;
+        described.push(describe(directory, id));
+    }
     let views = Views {
         cluster_id,
         incarnation_id,
@@ -206,6 +214,37 @@ impl Identity {
         meta.write(path).await?;
         Ok(id)
     }
+}
+
+/// Brings to the segments of a log directory what a crash has left in its journals.
+async fn replay_journals(
+    core: &Core,
+    directory: &mut LogDirectory,
+    settings: &Settings,
+    image: &MetadataImage,
+) -> Result<(), StartError> {
+    let began = reactor::now();
+    let sizes = core.node.config.storage.clone();
+    let volume = Volume::new(directory.path(), sizes, core.chunks.clone());
+    let producer_id_expiration_ms = core.node.config.producer_id_expiration_ms;
+    let config_of = |name: &TopicPartition| {
+        topic_settings::settings(settings, image, &name.topic, producer_id_expiration_ms).log
+    };
+    let replayed = directory.replay_journals(&volume, &config_of, &mut |_| {}).await?;
+    let path = directory.path().display();
+    for damage in &replayed.damages {
+        tracing::error!(directory = %path, %damage, "a journal is damaged");
+    }
+    for kept in &replayed.set_aside {
+        tracing::error!(directory = %path, file = %kept.display(), "journal file set aside");
+    }
+    if replayed.appended_bytes > 0 {
+        let (partitions, appended_bytes) =
+            (replayed.recovery_points.len(), replayed.appended_bytes);
+        let took_ms = (reactor::now() - began).as_millis() as u64;
+        tracing::info!(directory = %path, partitions, appended_bytes, took_ms, "replayed");
+    }
+    Ok(())
 }
 
 fn describe(directory: &LogDirectory, id: DirectoryId) -> Directory {

@@ -143,9 +143,22 @@ async fn end(core: &Rc<Core>) -> Option<Vec<ClosedPartition>> {
         partition.withdraw();
     }
     let closed = together(partitions.clone(), |(_, partition)| close(partition)).await;
+    let is_clean = close_volumes(core).await;
     checkpoint(core, &partitions).await;
-    core.volumes.iter().for_each(|volume| volume.close());
-    closed.into_iter().collect()
+    closed.into_iter().collect::<Option<_>>().filter(|_| is_clean)
+}
+
+/// Empties the core's journals. Returns whether all of them are.
+async fn close_volumes(core: &Core) -> bool {
+    let mut is_clean = true;
+    for volume in &core.volumes {
+        if let Err(error) = volume.close().await {
+            let directory = volume.path().display();
+            tracing::error!(%directory, %error, "cannot empty the journal");
+            is_clean = false;
+        }
+    }
+    is_clean
 }
 
 /// Leaves the core's checkpoints as its closed logs are. Without them the next start takes longer.

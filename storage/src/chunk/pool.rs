@@ -82,6 +82,11 @@ impl ChunkPool {
         self.dirty_bytes.get() < self.size_bytes_max / DIRTY_PART
     }
 
+    /// Half of what may be dirty is: time to write something out.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.dirty_bytes.get() >= self.size_bytes_max / (2 * DIRTY_PART)
+    }
+
     /// Resolves when the next dirty chunk has become clean, or was let go of.
     pub(crate) fn room_changed(&self) -> impl Future<Output = ()> + 'static + use<> {
         self.room.notified()

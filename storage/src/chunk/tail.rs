@@ -99,7 +99,7 @@ pub(crate) struct PendingWrites {
     pub(crate) next_offset: Offset,
 }
 
-/// A position up to which a log is durable.
+/// A position in a log, between two batches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Cursor {
     /// The base offset of the segment.
@@ -212,19 +212,19 @@ impl Tail {
         }
     }
 
-    /// The writes that bring `segment` from `durable` to `size_bytes`, or as far as one flush goes.
+    /// The writes that bring `segment` from `written` to `size_bytes`, or as far as one write goes.
     /// `next_offset` is that of the whole segment.
     pub(crate) fn pending_writes(
         &self,
         segment: Offset,
-        durable: u32,
+        written: u32,
         size_bytes: u32,
         next_offset: Offset,
     ) -> PendingWrites {
-        let mut start = durable / BLOCK * BLOCK;
+        let mut start = written / BLOCK * BLOCK;
         let mut pending = PendingWrites { writes: Vec::new(), end: size_bytes, next_offset };
         let mut pending_bytes = 0;
-        let dirty = |chunk: &&TailChunk| chunk.segment == segment && chunk.end() > durable;
+        let dirty = |chunk: &&TailChunk| chunk.segment == segment && chunk.end() > written;
         let mut chunks = self.chunks.iter().filter(dirty).peekable();
         while let Some(chunk) = chunks.next() {
             assert!(chunk.position <= start, "dirty bytes at {start} of {segment} are in memory");
@@ -256,11 +256,27 @@ impl Tail {
         pending
     }
 
-    /// All up to `written` is in its files: chunks below may be evicted from here on.
-    pub(crate) fn trim(&mut self, written: Cursor) {
+    /// The batches from `from` on, in order: slices that lie one after the other in the log.
+    pub(crate) fn batches_from(&self, from: Cursor) -> Vec<Bytes> {
+        let begins = |chunk: &TailChunk| {
+            chunk.segment < from.segment
+                || (chunk.segment == from.segment && chunk.end() <= from.position)
+        };
+        let first = self.chunks.partition_point(begins);
+        let chunks = self.chunks.iter().skip(first);
+        let slices = chunks.filter(|chunk| chunk.end() > chunk.first_batch()).map(|chunk| {
+            let is_first = chunk.segment == from.segment && from.position > chunk.first_batch();
+            let start = if is_first { from.position } else { chunk.first_batch() };
+            chunk.share(start, chunk.end())
+        });
+        slices.collect()
+    }
+
+    /// All up to `clean_end` is in its files and copied by whoever needs it: chunks below may be evicted from here on.
+    pub(crate) fn trim(&mut self, clean_end: Cursor) {
         let is_clean = |chunk: &&TailChunk| {
-            chunk.segment < written.segment
-                || (chunk.segment == written.segment && chunk.end() <= written.position)
+            chunk.segment < clean_end.segment
+                || (chunk.segment == clean_end.segment && chunk.end() <= clean_end.position)
         };
         // Those from the last dirty one back to the first clean one have changed; before it all are.
         let clean = self.chunks.partition_point(|chunk| is_clean(&chunk));

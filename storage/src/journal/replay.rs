@@ -56,6 +56,13 @@ pub enum Damage {
     Misplaced { path: PathBuf, position: u64 },
 }
 
+impl ReplayRecord {
+    /// Of its batches.
+    pub fn size_bytes(&self) -> u64 {
+        u64::from(self.body_size_bytes)
+    }
+}
+
 impl Replay {
     /// Reads the journals of `directory`. Where its guard is missing they are void, whatever they hold:
     /// the last stop was clean, or Apache Kafka has had the directory since.

@@ -2,14 +2,14 @@
 
 use std::rc::Rc;
 
-use protocol::model::{Offset, OffsetDelta, TimestampMs};
+use protocol::model::{LeaderEpoch, Offset, OffsetDelta, TimestampMs};
 use protocol::record_batch::{
     BatchHeader, RecordBatch, set_base_offset, set_log_append_time, set_partition_leader_epoch,
 };
 
 use super::state::{Inner, State};
 use super::{AppendAsLeader, Appended};
-use crate::error::AppendError;
+use crate::error::{AppendError, StorageError};
 use crate::segment::NextBatch;
 use crate::state::{Verdict, producer_batch};
 
@@ -27,10 +27,24 @@ impl Inner {
         if let Appended::New { base_offset, next_offset } = appended
             && base_offset < next_offset
         {
-            self.wake_flusher();
+            self.submit();
             self.appended.notify_all();
         }
         Ok(appended)
+    }
+
+    pub(super) fn append_replayed(
+        self: &Rc<Self>,
+        batch: &RecordBatch,
+    ) -> Result<(), StorageError> {
+        let now = TimestampMs(reactor::wall_clock());
+        {
+            let mut state = self.state.borrow_mut();
+            self.check_open(&state)?;
+            state.append_replayed(batch, now);
+        }
+        self.submit();
+        Ok(())
     }
 }
 
@@ -84,14 +98,9 @@ impl State {
     }
 
     fn append_batch(&mut self, batch: &RecordBatch, how: AppendAsLeader) {
-        let mut header = stamped(batch.header(), how);
+        let header = stamped(batch.header(), how);
         let base_offset = self.log_end_offset();
-        self.maybe_roll(&header, base_offset, how.now);
-        if self.epochs.maybe_assign(how.leader_epoch, base_offset) {
-            self.epochs_changed = true;
-        }
-        let (segment, position) = (self.active().base_offset, self.active().size_bytes);
-        self.tail.append(segment, position, base_offset, batch.size_bytes(), |bytes| {
+        self.put(header, how.leader_epoch, how.now, |bytes, header| {
             bytes.copy_from_slice(batch.bytes());
             set_base_offset(bytes, base_offset);
             set_partition_leader_epoch(bytes, how.leader_epoch);
@@ -100,14 +109,49 @@ impl State {
                 header.crc = BatchHeader::parse(bytes).map_or(header.crc, |stamped| stamped.crc);
             }
         });
+    }
+
+    /// Takes a batch of this log's that a crash has kept from its segment, as it was. The caller has
+    /// checked that it continues the log.
+    pub(super) fn append_replayed(&mut self, batch: &RecordBatch, now: TimestampMs) {
+        let (header, end) = (batch.header(), self.log_end_offset());
+        assert_eq!(header.base_offset, end, "a replay appends at the log end, and nowhere else");
+        let leader_epoch = header.partition_leader_epoch.or(self.epochs.latest());
+        let leader_epoch = leader_epoch.unwrap_or(LeaderEpoch(0));
+        let placed = producer_batch(batch).map(|placed| placed.at(end));
+        self.put(*header, leader_epoch, now, |bytes, _| bytes.copy_from_slice(batch.bytes()));
+        if let Some(placed) = placed {
+            self.producers.replay(&placed);
+        }
+        self.check_invariants();
+    }
+
+    /// Puts a batch with `header` at the end of the log; `fill` makes its bytes, and the header as they
+    /// have it.
+    fn put(
+        &mut self,
+        mut header: BatchHeader,
+        leader_epoch: LeaderEpoch,
+        now: TimestampMs,
+        fill: impl FnOnce(&mut [u8], &mut BatchHeader),
+    ) {
+        let (base_offset, size_bytes) = (self.log_end_offset(), header.size_bytes());
+        self.maybe_roll(&header, base_offset, now);
+        if self.epochs.maybe_assign(leader_epoch, base_offset) {
+            self.epochs_changed = true;
+        }
+        let (segment, position) = (self.active().base_offset, self.active().size_bytes);
+        self.tail.append(segment, position, base_offset, size_bytes, |bytes| {
+            fill(bytes, &mut header);
+        });
         let interval_bytes = self.config.index_interval_bytes;
         self.active_mut().push(base_offset, &header, interval_bytes);
-        self.dirty_bytes += batch.size_bytes() as u64;
+        self.dirty.add(size_bytes as u64);
         self.touched = true;
     }
 
     /// Begins the next segment where the batch does not belong into the active one. Its file is made
-    /// by the flusher: no append waits for it.
+    /// by the segments' writer: no append waits for it.
     fn maybe_roll(&mut self, header: &BatchHeader, base_offset: Offset, now: TimestampMs) -> bool {
         let next = NextBatch {
             size_bytes: header.size_bytes(),

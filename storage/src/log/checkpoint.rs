@@ -22,14 +22,14 @@ pub(super) struct Checkpointed {
 impl Inner {
     /// The log as it is now, true on disk on return; `None` where the last entry still holds, and for
     /// a log without a topic id.
-    pub(super) async fn checkpoint_entry(
+    pub(crate) async fn checkpoint_entry(
         self: &Rc<Self>,
     ) -> Result<Option<PartitionCheckpoint>, StorageError> {
         self.grow_index_files().await?;
         let (entry, now, truncations) = {
             let mut state = self.state.borrow_mut();
             let now = state.checkpointed_now();
-            if state.checkpointed == Some(now) {
+            if state.checkpointed == Some(now) || state.is_being_cut {
                 return Ok(None);
             }
             state.checkpoint_generation += 1;
@@ -54,6 +54,7 @@ impl Inner {
         };
         let entry = {
             let mut state = self.state.borrow_mut();
+            state.is_being_cut = true;
             if state.checkpoint_generation == 0 {
                 return Ok(());
             }
@@ -92,7 +93,7 @@ impl Inner {
                     return Ok(());
                 }
                 self.check_open(&state)?;
-                self.durable_changed.notified()
+                self.progressed.notified()
             };
             changed.await;
         }

@@ -1,34 +1,24 @@
-//! Writing behind: one task per busy log writes, flushes, and moves `durable_end_offset`.
-//!
-//! One flush is in flight at a time; what is appended meanwhile is the next one's group. So two
-//! writes to one block never meet. The task ends when its log has been idle for a while; its chunks are
-//! clean then, and stay as long as no other log needs their place.
+//! The segments' writer: one task per log at most, while something is due, does one thing after the
+//! other: write, flush, next segment. So two writes to one block never meet, and no segment is begun
+//! before the one before it is flushed.
 
 use std::path::Path;
 use std::rc::Rc;
-use std::time::Duration;
 
 use bytes::Bytes;
-use futures_lite::future::or;
 use protocol::model::Offset;
 use reactor::buffer::ALIGNMENT;
 use reactor::file::{File, Open};
 
+use super::progress::{Due, Progress};
 use super::state::{Inner, Phase, State};
 use crate::chunk::{Cursor, PendingWrites};
 use crate::error::StorageError;
 use crate::segment::{FileKind, Indexes, path_of};
 
-/// How long a log that is all durable keeps its task and its open file.
-const FLUSHER_IDLE: Duration = Duration::from_secs(10);
-
-/// Bytes appended and not durable above which `ready_for_append` waits: two full flushes, one in
-/// flight and one gathering.
-const DIRTY_SIZE_BYTES_MAX: u64 = 16 << 20;
-
-/// What the flusher does next.
+/// What the writer does next.
 enum Step {
-    /// The leader epochs, before records of a new one become durable.
+    /// The leader epochs, before the recovery point passes records of a new one.
     WriteEpochs {
         text: String,
     },
@@ -42,6 +32,10 @@ enum Step {
         file: File,
         pending: PendingWrites,
     },
+    Flush {
+        segment: Offset,
+        file: File,
+    },
     /// On to the next segment, while the files of this one are completed.
     Advance {
         rolled: Offset,
@@ -50,42 +44,24 @@ enum Step {
 }
 
 impl Inner {
-    /// Has the flusher look: started where there is none.
-    pub(super) fn wake_flusher(self: &Rc<Self>) {
-        self.dirty.notify_all();
-        if !self.flusher_runs.replace(true) {
-            let flusher = self.clone();
-            self.tasks.spawn(async move { flusher.run_flusher().await });
+    /// Has the writer do what is due: started where there is none.
+    pub(crate) fn wake_writer(self: &Rc<Self>) {
+        if !self.writer_runs.get() && self.next_step().is_some() {
+            self.writer_runs.set(true);
+            let writer = self.clone();
+            self.tasks.spawn(async move { writer.run_writer().await });
         }
     }
 
-    async fn run_flusher(self: Rc<Self>) {
-        loop {
-            let dirty = self.dirty.notified();
-            let step = self.next_step();
-            let outcome = match step {
-                Some(step) => self.execute(step).await,
-                None if self.is_ending() => break,
-                None => match reactor::timeout(FLUSHER_IDLE, dirty).await {
-                    Ok(()) => Ok(()),
-                    Err(_elapsed) => break,
-                },
-            };
-            if let Err(error) = outcome {
-                self.poison(error);
+    async fn run_writer(self: Rc<Self>) {
+        // In one turn with the look that finds nothing to do: what is due later starts another.
+        while let Some(step) = self.next_step() {
+            if let Err(error) = self.execute(step).await {
+                self.volume.log_failed(&self, error);
                 break;
             }
         }
-        let mut state = self.state.borrow_mut();
-        // In one turn with the look that found nothing to do: an append after this starts another.
-        self.flusher_runs.set(false);
-        if state.dirty_bytes == 0 {
-            state.rest();
-        }
-    }
-
-    fn is_ending(&self) -> bool {
-        self.quiescing.get() || !matches!(self.state.borrow().phase, Phase::Open)
+        self.writer_runs.set(false);
     }
 
     fn next_step(&self) -> Option<Step> {
@@ -103,6 +79,7 @@ impl Inner {
                 self.open_segment(base_offset, on_disk).await
             }
             Step::Write { segment, file, pending } => self.write(segment, file, pending).await,
+            Step::Flush { segment, file } => self.flush_segment(segment, file).await,
             Step::Advance { rolled, next } => {
                 self.advance(rolled, next);
                 Ok(())
@@ -139,38 +116,66 @@ impl Inner {
     }
 
     async fn write(
-        &self,
+        self: &Rc<Self>,
         segment: Offset,
         file: File,
         pending: PendingWrites,
     ) -> Result<(), StorageError> {
         let path = path_of(&self.directory, FileKind::Log, segment);
         write_all(&file, pending.writes).await.map_err(StorageError::io("write", &path))?;
-        file.flush().await.map_err(StorageError::io("flush", &path))?;
-        let durable = Cursor { segment, position: pending.end, offset: pending.next_offset };
-        {
-            let mut state = self.state.borrow_mut();
-            let written = durable.position - state.durable.position;
-            state.dirty_bytes -= u64::from(written);
-            state.durable = durable;
-            state.tail.trim(durable);
-            state.check_invariants();
-        }
-        self.durable_changed.notify_all();
-        self.tell_listener(Ok(durable.offset));
+        let end = Cursor { segment, position: pending.end, offset: pending.next_offset };
+        self.progress(|state| {
+            let durability = state.config.durability;
+            let written = state.progress.wrote(end, durability);
+            state.dirty.subtract(written);
+            state.tail.trim(state.progress.clean_end());
+        });
         Ok(())
+    }
+
+    async fn flush_segment(
+        self: &Rc<Self>,
+        segment: Offset,
+        file: File,
+    ) -> Result<(), StorageError> {
+        let written = self.state.borrow().progress.written();
+        let path = path_of(&self.directory, FileKind::Log, segment);
+        file.flush().await.map_err(StorageError::io("flush", &path))?;
+        self.progress(|state| state.progress.flushed_to(written));
+        Ok(())
+    }
+
+    /// Changes how far the log's bytes have come; whoever waits for that hears of it in this turn.
+    pub(super) fn progress(self: &Rc<Self>, change: impl FnOnce(&mut State)) {
+        let (before, after) = {
+            let mut state = self.state.borrow_mut();
+            if !matches!(state.phase, Phase::Open | Phase::Closed) {
+                return;
+            }
+            let before = state.progress.acknowledgeable();
+            change(&mut state);
+            state.check_invariants();
+            (before, state.progress.acknowledgeable())
+        };
+        assert!(before <= after, "INV-9: acknowledgeable {after} after {before}");
+        self.progressed.notify_all();
+        if before < after {
+            self.tell_listener(Ok(after));
+            // What gathered behind a bypass.
+            self.submit();
+        }
     }
 
     fn advance(self: &Rc<Self>, rolled: Offset, next: Offset) {
         let mut state = self.state.borrow_mut();
-        state.durable = Cursor { segment: next, position: 0, offset: state.durable.offset };
+        state.progress.advance(next);
         if let Some(unsealed) = state.unsealed.get_mut(&rolled) {
             unsealed.sealing = true;
         }
         let log = self.clone();
         self.tasks.spawn(async move {
             if let Err(error) = log.seal(rolled).await {
-                log.poison(error);
+                log.volume.log_failed(&log, error);
             }
         });
     }
@@ -208,7 +213,7 @@ impl Inner {
         }
         drop(state);
         // The recovery point may have moved.
-        self.durable_changed.notify_all();
+        self.progressed.notify_all();
         Ok(())
     }
 
@@ -230,84 +235,98 @@ impl Inner {
         })
     }
 
-    /// Waits while too much is dirty.
+    /// Waits while too much of the core's is in no file.
     pub(super) async fn ready_for_append(&self) -> Result<(), StorageError> {
         loop {
-            let changed = {
+            let has_room = {
                 let state = self.state.borrow();
                 self.check_open(&state)?;
-                let chunks = self.volume.chunks();
-                if state.dirty_bytes < DIRTY_SIZE_BYTES_MAX {
-                    if chunks.has_room() {
-                        return Ok(());
-                    }
-                    reactor::mark!(append_waits_for_chunks);
+                if let Some(has_room) = self.volume.room() {
+                    has_room
+                } else {
+                    return Ok(());
                 }
-                or(chunks.room_changed(), self.durable_changed.notified())
             };
-            changed.await;
+            has_room.await;
         }
     }
 
     pub(super) async fn wait_durable(&self, until: Offset) -> Result<(), StorageError> {
+        self.wait_for(until, |progress| progress.acknowledgeable()).await
+    }
+
+    /// Has the segments hold everything up to `until`, flushed.
+    pub(crate) async fn flush_segments(self: &Rc<Self>, until: Offset) -> Result<(), StorageError> {
+        self.state.borrow_mut().progress.ask_flush(until);
+        self.wake_writer();
+        self.wait_for(until, |progress| progress.flushed().offset).await
+    }
+
+    pub(super) async fn wait_for(
+        &self,
+        until: Offset,
+        reached: impl Fn(&Progress) -> Offset,
+    ) -> Result<(), StorageError> {
         let truncations = self.state.borrow().truncations;
         loop {
-            let changed = {
+            let progressed = {
                 let state = self.state.borrow();
                 if state.truncations != truncations {
                     return Err(StorageError::Truncated { offset: until });
                 }
-                if state.durable.offset >= until {
+                if reached(&state.progress) >= until {
                     return Ok(());
                 }
                 // A clean stop flushes what is there: who waits for that gets it.
-                let is_closing = matches!(state.phase, Phase::Closed) && state.dirty_bytes > 0;
+                let is_closing = matches!(state.phase, Phase::Closed)
+                    && state.progress.flushed().offset < state.log_end_offset();
                 if !is_closing {
                     self.check_open(&state)?;
                 }
-                self.durable_changed.notified()
+                self.progressed.notified()
             };
-            changed.await;
+            progressed.await;
         }
     }
 
-    /// Waits until all is durable and no task of the log runs. Nothing may be appended meanwhile.
-    pub(super) async fn quiesce(self: &Rc<Self>) {
-        self.quiescing.set(true);
-        self.wake_flusher();
+    /// Waits until no task of the log runs. Nothing may be appended or asked for meanwhile.
+    pub(super) async fn quiesce(&self) {
         self.tasks.ended().await;
-        self.quiescing.set(false);
     }
 }
 
 impl State {
     /// Lets go of what only a busy log needs: large chunks to come, and the open file.
-    pub(super) fn rest(&mut self) {
+    pub(crate) fn rest(&mut self) {
         self.tail.rest();
         self.active_mut().file = None;
     }
 
     fn next_step(&self) -> Option<Step> {
-        let durable = self.durable;
-        let segment = self.segments.get(&durable.segment)?;
-        if self.epochs_changed {
+        let written = self.progress.written();
+        let segment = self.segments.get(&written.segment)?;
+        let next = self.segments.range(written.segment.next()..).next().map(|(&next, _)| next);
+        let due = self.progress.due(segment.next_offset, next.is_some())?;
+        if due == Due::Flush && self.epochs_changed {
             return Some(Step::WriteEpochs { text: self.epochs.encode() });
         }
-        if segment.size_bytes > durable.position {
-            let Some(file) = segment.file.clone() else {
-                let (base_offset, on_disk) = (segment.base_offset, segment.on_disk);
-                return Some(Step::OpenSegment { base_offset, on_disk });
-            };
-            let pending = self.tail.pending_writes(
-                durable.segment,
-                durable.position,
-                segment.size_bytes,
-                segment.next_offset,
-            );
-            return Some(Step::Write { segment: durable.segment, file, pending });
+        if due == Due::Advance {
+            return next.map(|next| Step::Advance { rolled: written.segment, next });
         }
-        let next = self.segments.range(durable.segment.next()..).next()?;
-        Some(Step::Advance { rolled: durable.segment, next: *next.0 })
+        let Some(file) = segment.file.clone() else {
+            let (base_offset, on_disk) = (segment.base_offset, segment.on_disk);
+            return Some(Step::OpenSegment { base_offset, on_disk });
+        };
+        if due == Due::Flush {
+            return Some(Step::Flush { segment: written.segment, file });
+        }
+        let pending = self.tail.pending_writes(
+            written.segment,
+            written.position,
+            segment.size_bytes,
+            segment.next_offset,
+        );
+        Some(Step::Write { segment: written.segment, file, pending })
     }
 }
 

@@ -13,9 +13,11 @@ use reactor::file::{File, Open};
 
 use super::Opening;
 use super::flush::{cut_to_size, write_atomic, write_leader_epochs};
+use super::progress::Progress;
 use super::state::{Inner, Phase, State};
 use crate::config::LogConfig;
 use crate::error::{ReadError, StorageError};
+use crate::journal::FenceKind;
 use crate::log_directory::{DELETE_SUFFIX, TopicPartition, renamed};
 use crate::recovery::{Loaded, create_segment, holds_records, load, remove_segment, write_indexes};
 use crate::segment::{FileKind, Indexes, Selection, path_of};
@@ -40,7 +42,9 @@ pub(super) async fn create(
     // Kafka takes a log without this file for a stray one: it is durable before anything else.
     partition_metadata::write(directory, topic_id).await?;
     create_segment(directory, Offset::ZERO).await?;
-    open(volume, directory, config, Opening::default()).await
+    let log = open(volume, directory, config, Opening::default()).await?;
+    log.fence(FenceKind::Creation).await?;
+    Ok(log)
 }
 
 pub(super) async fn open(
@@ -49,29 +53,35 @@ pub(super) async fn open(
     config: LogConfig,
     opening: Opening,
 ) -> Result<Rc<Inner>, StorageError> {
+    if let Some(error) = volume.failure() {
+        return Err(error);
+    }
     let now = TimestampMs(reactor::wall_clock());
     let loaded = load(volume, directory, &config, &opening, now).await?;
     let name = directory.file_name().and_then(|name| name.to_str());
     let topic_id = loaded.topic_id;
-    Ok(Rc::new(Inner {
+    let log = Rc::new(Inner {
+        id: volume.next_log_id(),
         volume: volume.clone(),
         directory: directory.to_owned(),
         name: name.and_then(TopicPartition::from_directory_name),
         topic_id,
-        state: RefCell::new(State::new(loaded, config)),
+        state: RefCell::new(State::new(volume, loaded, config)),
         listener: RefCell::new(None),
-        dirty: reactor::sync::Notify::new(),
         appended: reactor::sync::Notify::new(),
-        durable_changed: reactor::sync::Notify::new(),
+        progressed: reactor::sync::Notify::new(),
         files: reactor::sync::Budget::new(1),
         tasks: reactor::task::Group::new(),
-        flusher_runs: Cell::new(false),
-        quiescing: Cell::new(false),
-    }))
+        writer_runs: Cell::new(false),
+        is_offered: Cell::new(false),
+        is_awake: Cell::new(false),
+    });
+    volume.add(&log);
+    Ok(log)
 }
 
 impl State {
-    fn new(mut loaded: Loaded, config: LogConfig) -> Self {
+    fn new(volume: &Volume, mut loaded: Loaded, config: LogConfig) -> Self {
         if let Some(active) = loaded.segments.values_mut().next_back() {
             active.draw_roll_jitter(&config);
         }
@@ -82,9 +92,9 @@ impl State {
             tail: loaded.tail,
             log_start_offset: loaded.log_start_offset,
             high_watermark: loaded.high_watermark,
-            durable: loaded.end,
+            progress: Progress::new(loaded.end),
             read_ends: Vec::new(),
-            dirty_bytes: 0,
+            dirty: volume.dirty_bytes(),
             unsealed: BTreeMap::new(),
             epochs: loaded.epochs,
             epochs_changed: loaded.epochs_changed,
@@ -93,12 +103,22 @@ impl State {
             touched: loaded.touched,
             checkpointed: None,
             checkpoint_generation: loaded.checkpoint_generation,
+            is_being_cut: false,
             truncations: 0,
         }
     }
 }
 
 impl Inner {
+    /// Makes void what the journal has of the log so far; durable on return.
+    async fn fence(&self, kind: FenceKind) -> Result<(), StorageError> {
+        match (self.topic_id, &self.name) {
+            (Some(topic_id), Some(name)) => self.volume.fence(topic_id, name.partition, kind).await,
+            // The journal has none of it.
+            (None, _) | (_, None) => Ok(()),
+        }
+    }
+
     pub(super) fn expire_producers(&self, now: TimestampMs) {
         let mut state = self.state.borrow_mut();
         let expiration_ms = state.config.producer_id_expiration_ms;
@@ -110,8 +130,14 @@ impl Inner {
         self.wait_durable(end).await
     }
 
+    async fn flush_all_segments(self: &Rc<Self>) -> Result<(), StorageError> {
+        let end = self.state.borrow().log_end_offset();
+        self.flush_segments(end).await
+    }
+
     pub(super) async fn close(self: &Rc<Self>) -> Result<(), StorageError> {
         self.leave_open_phase(Phase::Closed)?;
+        self.flush_all_segments().await?;
         let _files = self.files.take(1).await;
         self.quiesce().await;
         let touched = {
@@ -129,6 +155,8 @@ impl Inner {
         state.rest();
         state.tail.let_go();
         state.segments.values_mut().for_each(|segment| segment.file = None);
+        drop(state);
+        self.volume.forget(self);
         Ok(())
     }
 
@@ -140,8 +168,7 @@ impl Inner {
             state.phase = phase;
         }
         self.appended.notify_all();
-        self.durable_changed.notify_all();
-        self.dirty.notify_all();
+        self.progressed.notify_all();
         Ok(())
     }
 
@@ -182,9 +209,13 @@ impl Inner {
     }
 
     pub(super) async fn delete(self: &Rc<Self>) -> Result<(), StorageError> {
-        self.state.borrow_mut().phase = Phase::Deleted;
+        {
+            let mut state = self.state.borrow_mut();
+            state.phase = Phase::Deleted;
+            state.dirty.clear();
+        }
         self.appended.notify_all();
-        self.durable_changed.notify_all();
+        self.progressed.notify_all();
         let _files = self.files.take(1).await;
         self.quiesce().await;
         {
@@ -192,6 +223,11 @@ impl Inner {
             state.segments.values_mut().for_each(|segment| segment.file = None);
             state.tail.let_go();
         }
+        self.volume.forget(self);
+        // What the segments lack is given up with the rest. Were it given up after the rename, a crash
+        // between the two could leave some of it: of a log that is to go, and that would seem to have
+        // lost something.
+        self.fence(FenceKind::Deletion).await?;
         let directory = &self.directory;
         let deleted = renamed(directory, DELETE_SUFFIX);
         let parent = directory.parent().unwrap_or(Path::new("."));
@@ -206,7 +242,7 @@ impl Inner {
 
     pub(super) async fn truncate_to(self: &Rc<Self>, offset: Offset) -> Result<(), StorageError> {
         let _files = self.files.take(1).await;
-        self.flush().await?;
+        self.flush_all_segments().await?;
         self.quiesce().await;
         let (cut, later) = {
             let state = self.state.borrow();
@@ -225,11 +261,15 @@ impl Inner {
             (cut, later.rev().collect::<Vec<_>>())
         };
         let position = self.position_of(offset).await?;
+        // Everything is in flushed segments, so that the journal's records may become void before the
+        // cut. After it would be too late: a crash between the two would leave records that say the
+        // cut part was durable.
+        self.fence(FenceKind::Truncation).await?;
         self.withdraw_checkpoint().await?;
         let outcome = self.cut(cut, position, &later).await;
         if let Err(error) = &outcome {
             // Half of it may have happened: what the files hold is not what the state says.
-            self.poison(error.clone());
+            self.volume.log_failed(self, error.clone());
         }
         outcome
     }
@@ -319,13 +359,13 @@ impl Inner {
             let mut state = self.state.borrow_mut();
             let (truncations, generation) = (state.truncations + 1, state.checkpoint_generation);
             let high_watermark = state.high_watermark.min(loaded.end.offset);
-            *state = State::new(loaded, config);
+            *state = State::new(&self.volume, loaded, config);
             state.truncations = truncations;
             state.checkpoint_generation = generation;
             state.high_watermark = high_watermark;
             state.epochs_changed = false;
         }
-        self.durable_changed.notify_all();
+        self.progressed.notify_all();
         Ok(())
     }
 }

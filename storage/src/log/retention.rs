@@ -55,7 +55,7 @@ impl Inner {
                 Step::AwaitSeal(segment) => self.wait_sealed(segment).await?,
                 Step::MakeFile(segment) => {
                     if let Err(error) = self.open_segment(segment, false).await {
-                        self.poison(error.clone());
+                        self.volume.log_failed(self, error.clone());
                         return Err(error);
                     }
                 }
@@ -63,7 +63,7 @@ impl Inner {
                     count += detached.len();
                     let discarded = self.discard(&detached).await;
                     if let Err(error) = discarded {
-                        self.poison(error.clone());
+                        self.volume.log_failed(self, error.clone());
                         return Err(error);
                     }
                 }
@@ -89,7 +89,6 @@ impl Inner {
             reactor::mark!(retention_rolls);
             state.roll(now);
             drop(state);
-            self.wake_flusher();
             return self.next_deletion(now);
         }
         let sealed =
@@ -111,7 +110,15 @@ impl Inner {
         Ok(())
     }
 
-    async fn wait_sealed(&self, segment: Offset) -> Result<(), StorageError> {
+    async fn wait_sealed(self: &Rc<Self>, segment: Offset) -> Result<(), StorageError> {
+        {
+            // What is in the journal alone must be in the segment, or it is not complete.
+            let mut state = self.state.borrow_mut();
+            if let Some(end) = state.segments.get(&segment).map(|segment| segment.next_offset) {
+                state.progress.ask_flush(end);
+            }
+        }
+        self.wake_writer();
         loop {
             let changed = {
                 let state = self.state.borrow();
@@ -119,7 +126,7 @@ impl Inner {
                 if !state.unsealed.contains_key(&segment) {
                     return Ok(());
                 }
-                self.durable_changed.notified()
+                self.progressed.notified()
             };
             changed.await;
         }
@@ -186,7 +193,7 @@ impl State {
         detached
     }
 
-    /// Begins the next segment at the end of the log. Its file is made by the flusher.
+    /// Begins the next segment at the end of the log. Its file is made by the segments' writer.
     pub(super) fn roll(&mut self, now: TimestampMs) {
         self.producers.expire(now, self.config.producer_id_expiration_ms);
         let rolled = self.active().base_offset;

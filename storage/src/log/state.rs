@@ -11,18 +11,20 @@ use reactor::sync::{Budget, Notify};
 use reactor::task::Group;
 
 use super::checkpoint::Checkpointed;
+use super::progress::Progress;
 use crate::chunk::{Cursor, Tail};
 use crate::config::LogConfig;
 use crate::error::StorageError;
 use crate::log_directory::TopicPartition;
 use crate::segment::Segment;
 use crate::state::{LeaderEpochs, Producers};
-use crate::volume::Volume;
+use crate::volume::{DirtyBytes, LogId, Volume};
 
-pub(super) type DurableListener = Rc<dyn Fn(Result<Offset, StorageError>)>;
+pub(crate) type DurableListener = Rc<dyn Fn(Result<Offset, StorageError>)>;
 
 /// What the handles of one log share.
-pub(super) struct Inner {
+pub(crate) struct Inner {
+    pub(crate) id: LogId,
     pub(super) volume: Rc<Volume>,
     pub(super) directory: PathBuf,
     /// As its directory is called; absent for a directory that is not called after a partition.
@@ -31,23 +33,29 @@ pub(super) struct Inner {
     /// Never borrowed across an await.
     pub(super) state: RefCell<State>,
     pub(super) listener: RefCell<Option<DurableListener>>,
-    /// An append, or a reason for the flusher to end.
-    pub(super) dirty: Notify,
     pub(super) appended: Notify,
-    /// `durable_end_offset` has moved, or the phase has changed.
-    pub(super) durable_changed: Notify,
     /// Of one share: who has it alone changes which files there are.
     pub(super) files: Budget,
-    /// The flusher and the tasks that seal rolled segments.
+    /// The log's progress has moved, or its phase has changed.
+    pub(super) progressed: Notify,
+    /// The segments' writer and the tasks that seal rolled segments.
     pub(super) tasks: Group,
-    pub(super) flusher_runs: Cell<bool>,
-    /// The flusher is to end as soon as everything is durable.
-    pub(super) quiescing: Cell<bool>,
+    pub(super) writer_runs: Cell<bool>,
+    /// The log stands in the line for the journal's next group.
+    pub(crate) is_offered: Cell<bool>,
+    /// The volume looks after it: it is not at rest.
+    pub(crate) is_awake: Cell<bool>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.volume.remove(self.id);
+    }
 }
 
 /// Whether a log takes appends.
 #[derive(Clone, Debug)]
-pub(super) enum Phase {
+pub(crate) enum Phase {
     Open,
     /// A write or flush failed.
     Offline(Arc<StorageError>),
@@ -58,7 +66,7 @@ pub(super) enum Phase {
 }
 
 /// The state of one log. Everything in it changes within one turn.
-pub(super) struct State {
+pub(crate) struct State {
     pub(super) phase: Phase,
     pub(super) config: LogConfig,
     /// By base offset; the last is the active one. Never empty.
@@ -67,12 +75,11 @@ pub(super) struct State {
     pub(super) log_start_offset: Offset,
     /// As the replica said last; the log start until it has.
     pub(super) high_watermark: Offset,
-    /// Up to here the files are flushed.
-    pub(super) durable: Cursor,
+    pub(super) progress: Progress,
     /// Where readers of files have stopped, the latest last: where they will go on.
     pub(super) read_ends: Vec<Cursor>,
-    /// Bytes appended and not durable yet.
-    pub(super) dirty_bytes: u64,
+    /// Bytes appended that no file has yet.
+    pub(super) dirty: DirtyBytes,
     /// Rolled segments whose indexes are not written yet.
     pub(super) unsealed: BTreeMap<Offset, Unsealed>,
     pub(super) epochs: LeaderEpochs,
@@ -87,12 +94,14 @@ pub(super) struct State {
     pub(super) checkpointed: Option<Checkpointed>,
     /// Of the last entry; 0 where there was none.
     pub(super) checkpoint_generation: u64,
+    /// Its files are about to be cut: no checkpoint may claim what they hold.
+    pub(super) is_being_cut: bool,
     /// Counts truncations: who awaited one meanwhile looks again.
     pub(super) truncations: u64,
 }
 
 /// What is written once a rolled segment is durable.
-pub(super) struct Unsealed {
+pub(crate) struct Unsealed {
     /// The producers as of the next segment's base offset.
     pub(super) snapshot: Vec<u8>,
     pub(super) sealing: bool,
@@ -114,7 +123,8 @@ impl State {
     /// All below is flushed and needs no index to be rebuilt.
     pub(super) fn recovery_point(&self) -> Offset {
         let first_unsealed = self.unsealed.keys().next().copied();
-        first_unsealed.map_or(self.durable.offset, |offset| offset.min(self.durable.offset))
+        let flushed = self.progress.flushed().offset;
+        first_unsealed.map_or(flushed, |offset| offset.min(flushed))
     }
 
     /// INV-1, as far as one log knows it.
@@ -129,11 +139,7 @@ impl State {
             high_watermark <= end,
             "INV-1: high_watermark {high_watermark} <= log_end_offset {end}"
         );
-        assert!(
-            self.durable.offset <= end,
-            "durable_end_offset {} <= log_end_offset {end}",
-            self.durable.offset
-        );
+        self.progress.check_invariants(end);
     }
 }
 
@@ -154,7 +160,7 @@ impl Inner {
 
     /// Takes the log offline: no retry, no acknowledgement, since what a failed flush has left on
     /// disk is unknown (Rebello et al., ATC '20).
-    pub(super) fn poison(&self, error: StorageError) {
+    pub(crate) fn poison(&self, error: StorageError) {
         tracing::error!(log = %self.directory.display(), %error, "log goes offline");
         let offline = {
             let mut state = self.state.borrow_mut();
@@ -164,11 +170,11 @@ impl Inner {
             state.phase = Phase::Offline(Arc::new(error));
             // What is dirty will never be written: it must not take the place of what can be.
             state.tail.let_go();
+            state.dirty.clear();
             self.check_open(&state)
         };
-        self.durable_changed.notify_all();
+        self.progressed.notify_all();
         self.appended.notify_all();
-        self.dirty.notify_all();
         if let Err(error) = offline {
             self.tell_listener(Err(error));
         }

@@ -7,6 +7,7 @@ use std::path::Path;
 use protocol::model::Offset;
 
 use crate::error::StorageError;
+use crate::replay::{OFFLINE, reason_offline};
 use crate::segment::{FileKind, SegmentFile};
 
 /// The files of one log.
@@ -28,6 +29,10 @@ pub(super) async fn list(directory: &Path) -> Result<Listing, StorageError> {
     let mut listing = Listing { segments: BTreeMap::new(), snapshots: Vec::new() };
     for entry in entries.iter().filter(|entry| !entry.is_directory) {
         let path = directory.join(&entry.name);
+        if entry.name == OFFLINE {
+            let reason = reason_offline(directory).await?.unwrap_or_default();
+            return Err(StorageError::PartitionOffline { directory: directory.to_owned(), reason });
+        }
         match SegmentFile::parse(&entry.name) {
             SegmentFile::Kept(FileKind::Log, base_offset) => {
                 if entry.size_bytes > SEGMENT_SIZE_BYTES_MAX {

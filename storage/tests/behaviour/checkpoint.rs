@@ -16,8 +16,9 @@ fn name() -> TopicPartition {
 }
 
 fn core_volume(path: &Path, core: u32) -> Rc<Volume> {
-    // A few index entries reach the files, some stay in the checkpoint.
-    let settings = Settings { index_rest_size_bytes_max: 40, ..Settings::default() };
+    // A few index entries reach the files, some stay in the checkpoint. Nothing goes into a journal.
+    let settings =
+        Settings { index_rest_size_bytes_max: 40, bypass_size_bytes: 0, ..Settings::default() };
     let chunks = ChunkPool::new(16 << 20);
     Volume::of_core(path, core, settings, chunks)
 }

@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod directory;
+mod group_commit;
 mod journal;
 mod journal_crash;
 mod journal_damage;

@@ -1,0 +1,257 @@
+//! What a crash left in a log directory's journals is appended to the segments: before any core opens
+//! its logs, or by `millrace storage recover`.
+//!
+//! A record is of a topic id and a partition, and goes to the log whose `partition.metadata` says so,
+//! wherever it lies now. It is appended where it continues the log, and nowhere else. Interrupted at any
+//! point, a replay is repeated from its start: what it has appended is then skipped, and the journals
+//! become void only when everything is in flushed segments.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use protocol::model::{Offset, PartitionId, TopicId};
+use protocol::record_batch::Batches;
+
+use crate::config::LogConfig;
+use crate::error::StorageError;
+use crate::journal::{Damage, Replay, ReplayRecord, Verdict, guard};
+use crate::log::PartitionLog;
+use crate::log_directory::{LogDirectory, TopicPartition};
+use crate::small_file;
+use crate::state::partition_metadata;
+use crate::volume::Volume;
+
+/// In a partition's directory: why it is offline. While it is there, the log is not opened.
+pub(crate) const OFFLINE: &str = "millrace-offline";
+
+/// What a replay did.
+#[derive(Debug, Default)]
+pub struct Replayed {
+    /// Where the logs end that were opened: everything below is flushed in their segments.
+    pub recovery_points: BTreeMap<TopicPartition, Offset>,
+    /// Bytes of batches appended.
+    pub appended_bytes: u64,
+    /// Partitions that lack what was durable, and why. They stay offline.
+    pub offline: Vec<(TopicPartition, String)>,
+    /// What the journals lack, whoever it belonged to.
+    pub damages: Vec<Damage>,
+    /// Where the journal's files are now, where a partition is offline: nothing in them was thrown away.
+    pub set_aside: Vec<PathBuf>,
+}
+
+/// How far a replay has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReplayProgress {
+    pub done_bytes: u64,
+    pub total_bytes: u64,
+}
+
+/// What became of one partition's records.
+enum Outcome {
+    InSegments { end: Offset, appended_bytes: u64 },
+    Offline { reason: String },
+}
+
+/// Replays the journals of `directory`, which is locked and has no open log. On return they are void,
+/// or set aside where a partition is offline. `volume` has no journal. Errors leave the journals as they
+/// were: the next start replays them again.
+pub(crate) async fn replay(
+    directory: &LogDirectory,
+    volume: &Rc<Volume>,
+    config_of: &dyn Fn(&TopicPartition) -> LogConfig,
+    on_progress: &mut dyn FnMut(ReplayProgress),
+) -> Result<Replayed, StorageError> {
+    let journals = Replay::read(directory.path()).await?;
+    let mut replayed = Replayed { damages: journals.damages().to_vec(), ..Replayed::default() };
+    if guard::exists(directory.path()).await? {
+        replayed.offline = known_offline(directory).await?;
+    }
+    let keys: Vec<_> = journals.partitions().collect();
+    let names = if keys.is_empty() { BTreeMap::new() } else { names(directory).await? };
+    let mut is_everything_in_segments = replayed.damages.is_empty();
+    let mut progress = ReplayProgress { done_bytes: 0, total_bytes: journals.size_bytes() };
+    for (topic_id, partition) in keys {
+        let records = journals.records(topic_id, partition);
+        let Some(name) = names.get(&(topic_id, partition)) else {
+            // Its deletion, or another topic of its name, came after.
+            progress.done_bytes += size_bytes(records);
+            on_progress(progress);
+            continue;
+        };
+        let log = LogReplay { directory, volume, name, journals: &journals };
+        let mut on_done = |done_bytes| {
+            progress.done_bytes += done_bytes;
+            on_progress(progress);
+        };
+        match log.run(config_of(name), records, &mut on_done).await? {
+            Outcome::InSegments { end, appended_bytes } => {
+                replayed.appended_bytes += appended_bytes;
+                replayed.recovery_points.insert(name.clone(), end);
+            }
+            Outcome::Offline { reason } => {
+                let path = directory.partition_path(name);
+                take_offline(&path, &reason).await?;
+                is_everything_in_segments = false;
+                replayed.offline.retain(|(known, _)| known != name);
+                replayed.offline.push((name.clone(), reason));
+            }
+        }
+    }
+    if is_everything_in_segments {
+        journals.void().await?;
+    } else {
+        replayed.set_aside = journals.set_aside().await?;
+    }
+    Ok(replayed)
+}
+
+/// Whose partition directories are whose, by `partition.metadata`.
+async fn names(
+    directory: &LogDirectory,
+) -> Result<BTreeMap<(TopicId, PartitionId), TopicPartition>, StorageError> {
+    let mut names = BTreeMap::new();
+    for name in directory.partitions() {
+        match partition_metadata::read(&directory.partition_path(name)).await {
+            Ok(Some(topic_id)) => {
+                names.insert((topic_id, name.partition), name.clone());
+            }
+            Ok(None) => {}
+            // It tells nobody whose it is; opening it says what is wrong.
+            Err(StorageError::Malformed { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(names)
+}
+
+/// Partitions that an earlier replay took offline.
+async fn known_offline(
+    directory: &LogDirectory,
+) -> Result<Vec<(TopicPartition, String)>, StorageError> {
+    let mut offline = Vec::new();
+    for name in directory.partitions() {
+        if let Some(reason) = reason_offline(&directory.partition_path(name)).await? {
+            offline.push((name.clone(), reason));
+        }
+    }
+    Ok(offline)
+}
+
+/// One partition's part of a replay.
+struct LogReplay<'a> {
+    directory: &'a LogDirectory,
+    volume: &'a Rc<Volume>,
+    name: &'a TopicPartition,
+    journals: &'a Replay,
+}
+
+impl LogReplay<'_> {
+    async fn run(
+        &self,
+        config: LogConfig,
+        records: &[ReplayRecord],
+        on_done: &mut dyn FnMut(u64),
+    ) -> Result<Outcome, StorageError> {
+        let log = match self.directory.open_partition(self.volume, self.name, config).await {
+            Ok(log) => log,
+            Err(error @ (StorageError::CorruptBatch { .. } | StorageError::Malformed { .. })) => {
+                return Ok(Outcome::Offline { reason: error.to_string() });
+            }
+            Err(StorageError::PartitionOffline { reason, .. }) => {
+                return Ok(Outcome::Offline { reason });
+            }
+            Err(error) => return Err(error),
+        };
+        let mut appended_bytes = 0;
+        for record in records {
+            let end = log.log_end_offset();
+            match record.verdict(end) {
+                Verdict::Skip => reactor::mark!(replay_record_skipped),
+                Verdict::Drop => reactor::mark!(replay_record_dropped),
+                Verdict::Append { from } => match self.append(&log, record, from).await? {
+                    Some(size_bytes) => appended_bytes += size_bytes,
+                    None => return self.corrupt(&log, record).await,
+                },
+                Verdict::Corrupt => return self.corrupt(&log, record).await,
+            }
+            on_done(record.size_bytes());
+        }
+        if appended_bytes > 0 {
+            tracing::info!(partition = %self.name, appended_bytes, "replayed from the journal");
+        }
+        let end = log.log_end_offset();
+        log.close().await?;
+        Ok(Outcome::InSegments { end, appended_bytes })
+    }
+
+    /// Appends the batches of `record` from the log's end `from` on. `None` where they do not continue
+    /// the log.
+    async fn append(
+        &self,
+        log: &PartitionLog,
+        record: &ReplayRecord,
+        from: Offset,
+    ) -> Result<Option<u64>, StorageError> {
+        let Ok(body) = self.journals.body(record).await else {
+            return Ok(None);
+        };
+        reactor::mark!(replay_record_appended);
+        let mut appended_bytes = 0;
+        for batch in Batches::new(body) {
+            let Ok(batch) = batch else {
+                return Ok(None);
+            };
+            if batch.header().base_offset < from {
+                // The segment had part of the record already.
+                reactor::mark!(replay_record_in_part);
+                continue;
+            }
+            if batch.header().base_offset != log.log_end_offset() || batch.verify_crc().is_err() {
+                return Ok(None);
+            }
+            log.ready_for_append().await?;
+            log.append_replayed(&batch)?;
+            appended_bytes += batch.size_bytes() as u64;
+        }
+        Ok((log.log_end_offset() == record.share.next_offset).then_some(appended_bytes))
+    }
+
+    /// What was durable is missing. The log stays as it is, but for what continued it.
+    async fn corrupt(
+        &self,
+        log: &PartitionLog,
+        record: &ReplayRecord,
+    ) -> Result<Outcome, StorageError> {
+        log.close().await?;
+        let share = &record.share;
+        Ok(Outcome::Offline {
+            reason: format!(
+                "the journal has records {}..{} of it, and says that all below {} was durable, but \
+                 its segments end at {}",
+                share.base_offset,
+                share.next_offset,
+                share.durable_end_offset,
+                log.log_end_offset()
+            ),
+        })
+    }
+}
+
+fn size_bytes(records: &[ReplayRecord]) -> u64 {
+    records.iter().map(ReplayRecord::size_bytes).sum()
+}
+
+/// Leaves word in a partition's directory that it is not to be opened, durably.
+async fn take_offline(path: &Path, reason: &str) -> Result<(), StorageError> {
+    tracing::error!(directory = %path.display(), reason, "partition offline");
+    let path = path.join(OFFLINE);
+    reactor::directory::write_atomic(&path, reason.as_bytes())
+        .await
+        .map_err(StorageError::io("write", &path))
+}
+
+/// Why an earlier replay took the partition in `path` offline, if one did.
+pub(crate) async fn reason_offline(path: &Path) -> Result<Option<String>, StorageError> {
+    small_file::read_text(&path.join(OFFLINE), "reason").await
+}
