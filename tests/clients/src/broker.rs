@@ -16,6 +16,8 @@ use tempfile::TempDir;
 
 const START_DEADLINE: Duration = Duration::from_secs(60);
 const STOP_DEADLINE: Duration = Duration::from_secs(60);
+/// The storage tool may have to read all that lies on disk.
+const STORAGE_DEADLINE: Duration = Duration::from_secs(300);
 /// How often a broker that prints nothing is asked again whether it listens.
 const LISTEN_RETRY: Duration = Duration::from_millis(2);
 /// A port that was free may be taken when the broker comes to it; then another one is chosen.
@@ -231,7 +233,16 @@ impl Site {
     pub fn storage(&self, kind: Kind, tools: &Tools, command: &str) -> Result<crate::Finished> {
         let mut storage = kind.storage(tools);
         storage.arg(command).arg("--config").arg(self.properties());
-        run(&mut storage, "", START_DEADLINE)
+        run(&mut storage, "", STORAGE_DEADLINE)
+    }
+
+    /// `millrace storage verify` finds no damage in what lies there while no broker runs. Apache Kafka
+    /// has no such command.
+    pub fn verify(&self, tools: &Tools) -> Result<()> {
+        if self.setting.kind == Kind::Millrace {
+            self.storage(Kind::Millrace, tools, "verify")?.success().context("storage verify")?;
+        }
+        Ok(())
     }
 
     /// Runs a second broker to its end, which must come by itself: on the port of this one with
@@ -313,6 +324,18 @@ impl Broker {
         }
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         Ok(Self { kind, child, address, said, log: String::new(), started })
+    }
+
+    /// For how long a thread of the process has been ready to run and had no CPU, at most: what a busy
+    /// host adds to the time that a start takes.
+    pub fn waited_for_a_cpu(&self) -> Result<Duration> {
+        let mut longest = Duration::ZERO;
+        for thread in std::fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+            let stat = std::fs::read_to_string(thread?.path().join("schedstat"))?;
+            let waited = stat.split(' ').nth(1).context("time on the run queue")?.parse()?;
+            longest = longest.max(Duration::from_nanos(waited));
+        }
+        Ok(longest)
     }
 
     /// Waits until the broker answers. Returns how long after its start it did.

@@ -21,6 +21,7 @@ pub enum KafkaTool {
     GetOffsets,
     Storage,
     Topics,
+    VerifiableProducer,
 }
 
 impl KafkaTool {
@@ -34,6 +35,7 @@ impl KafkaTool {
             Self::GetOffsets => "org.apache.kafka.tools.GetOffsetShell",
             Self::Storage => "kafka.tools.StorageTool",
             Self::Topics => "org.apache.kafka.tools.TopicCommand",
+            Self::VerifiableProducer => "org.apache.kafka.tools.VerifiableProducer",
         }
     }
 }

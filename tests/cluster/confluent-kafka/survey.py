@@ -6,6 +6,9 @@ survey.py configure BOOTSTRAP
     Changes configurations of topics that are there.
 survey.py write BOOTSTRAP ROUND
     Writes to all of them, with all codecs, headers, timestamps, empty and absent keys and values.
+survey.py week BOOTSTRAP
+    Writes a week of records to a topic that keeps three days in segments of six hours, waits until the
+    others are gone, and deletes records of one partition by hand.
 survey.py see BOOTSTRAP
     Prints what is there as JSON, sorted, a line for each thing: cluster, topic ids, configurations,
     offsets, every record, and which offset each of many timestamps leads to.
@@ -139,6 +142,44 @@ def write_to(bootstrap, topics, round_name):
                 sys.exit(f"round {round_name}: {errors[:3]}")
 
 
+def week(bootstrap):
+    minute_ms = 60_000
+    every_ms, count = 15 * minute_ms, 7 * 24 * 4
+    first = int(time.time() * 1000) - 169 * 60 * minute_ms
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    hours = lambda hours: str(hours * 60 * minute_ms)
+    config = {"segment.ms": hours(6), "retention.ms": hours(72), "index.interval.bytes": "64"}
+    new = NewTopic("week", num_partitions=2, replication_factor=1, config=config)
+    settle(admin.create_topics([new]))
+    producer = Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True, "linger.ms": 0})
+    for number in range(count):
+        for partition in (0, 1):
+            at = first + number * every_ms
+            value = f"{number} of a week".encode()
+            producer.produce("week", value, partition=partition, timestamp=at)
+        # Alone in its batch: a segment ends between batches.
+        producer.flush(DEADLINE_S)
+    # Younger than 72 hours is all from 97 hours after the first record on. Older than 72 hours and a whole
+    # segment, 24 records behind its first one, is all until 90.75 hours after it.
+    await_starts(admin, {0: (363, 388), 1: (363, 388)})
+    settle(admin.delete_records([TopicPartition("week", 1, 510)]))
+    await_starts(admin, {0: (363, 388), 1: (510, 510)})
+
+
+def await_starts(admin, due):
+    until = time.monotonic() + DEADLINE_S
+    while True:
+        asked = {TopicPartition("week", partition): OffsetSpec.earliest() for partition in due}
+        starts = {partition: offset for (_, partition), offset in lookup(admin, asked)}
+        if any(starts[partition] > most for partition, (_, most) in due.items()):
+            sys.exit(f"{starts} where {due} was due: deleted too much")
+        if all(starts[partition] >= least for partition, (least, _) in due.items()):
+            return
+        if time.monotonic() > until:
+            sys.exit(f"{starts} where {due} was due")
+        time.sleep(0.2)
+
+
 def see(bootstrap):
     admin = AdminClient({"bootstrap.servers": bootstrap})
     lines = []
@@ -226,5 +267,5 @@ def shorten(data):
 
 
 if __name__ == "__main__":
-    commands = [make, configure, write, see]
+    commands = [make, configure, write, week, see]
     {command.__name__: command for command in commands}[sys.argv[1]](*sys.argv[2:])

@@ -132,20 +132,38 @@ impl Load {
         }
         self.producing.succeeded()?;
         self.go_on_until("all is read", QUIET_DEADLINE, Ledger::is_read)?;
-        self.reading.stop();
         self.ledger.check_end(&self.sent)?;
         let count = self.ledger.read_count();
+        self.read_again(tools)?;
+        self.ledger.check_end(&self.sent)?;
+        Ok(count)
+    }
+
+    /// Ends the producers where they are: what they had in flight may be stored or not, and nobody sends
+    /// it again.
+    pub fn abandon(&mut self) -> Result<()> {
+        self.producing.stopped = true;
+        self.producing.child.kill()?;
+        while !self.producers_ended {
+            self.listen(WAIT)?;
+        }
+        Ok(())
+    }
+
+    /// A new reader reads everything from offset 0 on, at least what was acknowledged, and wherever the
+    /// one before it had read, the same.
+    pub fn read_again(&mut self, tools: &Tools) -> Result<()> {
+        self.reading.stop();
         let (sender, said) = channel();
-        let again = self.traffic.command(tools, "read");
-        let reading = Process::start("second reader", again, sender)?;
+        let command = self.traffic.command(tools, "read");
+        let reading = Process::start("reader", command, sender)?;
         let first = std::mem::replace(&mut self.ledger, Ledger::new(0));
         self.ledger = first.unread();
         (self.reading, self.said) = (reading, said);
-        let all_read = |ledger: &Ledger| ledger.read_count() >= count;
-        self.go_on_until("all is read again", QUIET_DEADLINE, all_read)?;
-        self.ledger.check_end(&self.sent)?;
-        first.check_same_read(&self.ledger)?;
-        Ok(count)
+        let count = first.read_count();
+        let all = |ledger: &Ledger| ledger.read_count() >= count && ledger.is_read();
+        self.go_on_until("all read again", QUIET_DEADLINE, all)?;
+        first.check_same_read(&self.ledger)
     }
 
     fn listen(&mut self, wait: Duration) -> Result<()> {

@@ -18,6 +18,7 @@ fn main() -> ExitCode {
     suites::kill::run(&mut report, kind, scale);
     suites::freeze::run(&mut report, kind, scale);
     suites::power_loss::run(&mut report, kind, scale);
+    suites::week::run(&mut report, kind);
     if kind == Kind::Millrace {
         suites::swap::run(&mut report);
     }

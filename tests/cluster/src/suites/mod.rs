@@ -5,3 +5,4 @@ pub mod freeze;
 pub mod kill;
 pub mod power_loss;
 pub mod swap;
+pub mod week;

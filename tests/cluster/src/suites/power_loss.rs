@@ -81,7 +81,8 @@ fn endure(tools: &Tools, setting: Setting, partition_count: usize, cuts: usize) 
     }
     let count = load.finish(tools)?;
     println!("{count} records; {} unflushed sectors were lost", disk.lost_count());
-    broker.stop()
+    broker.stop()?;
+    site.verify(tools)
 }
 
 /// Cuts the power at a random moment under load, ends the broker and starts it on what is left; on return
@@ -102,6 +103,7 @@ fn one_cut(
     // What it says and does now happens on a host without power.
     drop(broker);
     disk.power_up()?;
+    site.verify(tools)?;
     let broker = site.start(tools)?;
     let due = load.ledger().acknowledged();
     load.go_on_until("all read that was acknowledged", BACK_DEADLINE, |it| it.has_read(&due))?;

@@ -57,7 +57,8 @@ fn one_turn(tools: &Tools, site: &Site, kind: Kind, round: &str, seen: &Survey) 
     let broker = site.start_of(kind, tools)?;
     let now = shows(tools, &broker, seen, round)?;
     broker.stop()?;
-    dump_all(tools, site)?;
+    dump_all(tools, site, TOPICS)?;
+    site.verify(tools)?;
     Ok(now)
 }
 
@@ -70,12 +71,12 @@ fn shows(tools: &Tools, broker: &Broker, seen: &Survey, round: &str) -> Result<S
     Ok(now)
 }
 
-/// Apache Kafka's own tool reads every file without complaint.
-fn dump_all(tools: &Tools, site: &Site) -> Result<()> {
+/// Apache Kafka's own tool reads every file of the partitions of `topics` without complaint.
+pub fn dump_all(tools: &Tools, site: &Site, topics: &[&str]) -> Result<()> {
     let files = |suffix: &str| -> Result<Vec<_>> {
         let mut found = Vec::new();
         for dir in site.log_dirs() {
-            for topic in TOPICS {
+            for topic in topics {
                 found.extend(segments::files(dir, topic, suffix)?);
             }
         }
