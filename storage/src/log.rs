@@ -331,6 +331,12 @@ impl PartitionLog {
         self.0.close().await
     }
 
+    /// Closes the log with everything flushed in its segments, and leaves the other files as a crash
+    /// does: for whoever opens it again at once.
+    pub(crate) async fn settle(&self) -> Result<(), StorageError> {
+        self.0.settle().await
+    }
+
     /// Deletes the log: the directory is renamed to Kafka's `.<uuid>-delete` name, durably on return,
     /// and removed after `file_delete_delay_ms`. Appends, reads and waits fail with `Closed` from the
     /// call on.

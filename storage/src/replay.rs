@@ -6,17 +6,20 @@
 //! point, a replay is repeated from its start: what it has appended is then skipped, and the journals
 //! become void only when everything is in flushed segments.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use protocol::model::{Offset, PartitionId, TopicId};
 use protocol::record_batch::Batches;
+use reactor::sync::Budget;
+use reactor::task::Group;
 
 use crate::config::LogConfig;
 use crate::error::StorageError;
 use crate::journal::{Damage, Replay, ReplayRecord, Verdict, guard};
-use crate::log::PartitionLog;
+use crate::log::{Opening, PartitionLog};
 use crate::log_directory::{LogDirectory, TopicPartition};
 use crate::small_file;
 use crate::state::partition_metadata;
@@ -24,6 +27,10 @@ use crate::volume::Volume;
 
 /// In a partition's directory: why it is offline. While it is there, the log is not opened.
 pub(crate) const OFFLINE: &str = "millrace-offline";
+
+/// Partitions whose logs are replayed at the same time: what a partition costs is the flushes of its
+/// files, and a disk does several at once.
+const CONCURRENT_PARTITION_COUNT_MAX: usize = 16;
 
 /// What a replay did.
 #[derive(Debug, Default)]
@@ -71,33 +78,53 @@ pub(crate) async fn replay(
     let names = if keys.is_empty() { BTreeMap::new() } else { names(directory).await? };
     let mut is_everything_in_segments = replayed.damages.is_empty();
     let mut progress = ReplayProgress { done_bytes: 0, total_bytes: journals.size_bytes() };
+    let journals = Rc::new(journals);
+    let (tasks, turns) = (Group::new(), Budget::new(CONCURRENT_PARTITION_COUNT_MAX));
+    let done = Rc::new(RefCell::new(Vec::new()));
     for (topic_id, partition) in keys {
-        let records = journals.records(topic_id, partition);
         let Some(name) = names.get(&(topic_id, partition)) else {
             // Its deletion, or another topic of its name, came after.
-            progress.done_bytes += size_bytes(records);
-            on_progress(progress);
+            progress.done_bytes += size_bytes(journals.records(topic_id, partition));
             continue;
         };
-        let log = LogReplay { directory, volume, name, journals: &journals };
-        let mut on_done = |done_bytes| {
-            progress.done_bytes += done_bytes;
-            on_progress(progress);
+        let log = LogReplay {
+            key: (topic_id, partition),
+            directory: directory.partition_path(name),
+            opening: directory.opening(name),
+            config: config_of(name),
+            volume: volume.clone(),
+            journals: journals.clone(),
         };
-        match log.run(config_of(name), records, &mut on_done).await? {
+        let (turn, name, done) = (turns.take(1).await, name.clone(), done.clone());
+        tasks.spawn(async move {
+            let _turn = turn;
+            let outcome = log.run().await;
+            done.borrow_mut().push((name, outcome));
+        });
+        progress.done_bytes += size_bytes(journals.records(topic_id, partition));
+        on_progress(progress);
+    }
+    tasks.ended().await;
+    let mut outcomes = done.take();
+    outcomes.sort_by(|(one, _), (other, _)| one.cmp(other));
+    for (name, outcome) in outcomes {
+        match outcome? {
             Outcome::InSegments { end, appended_bytes } => {
                 replayed.appended_bytes += appended_bytes;
-                replayed.recovery_points.insert(name.clone(), end);
+                replayed.recovery_points.insert(name, end);
             }
             Outcome::Offline { reason } => {
-                let path = directory.partition_path(name);
-                take_offline(&path, &reason).await?;
+                take_offline(&directory.partition_path(&name), &reason).await?;
                 is_everything_in_segments = false;
-                replayed.offline.retain(|(known, _)| known != name);
-                replayed.offline.push((name.clone(), reason));
+                replayed.offline.retain(|(known, _)| *known != name);
+                replayed.offline.push((name, reason));
             }
         }
     }
+    volume.close().await?;
+    let Some(journals) = Rc::into_inner(journals) else {
+        unreachable!("the tasks that shared the journals have ended");
+    };
     if is_everything_in_segments {
         journals.void().await?;
     } else {
@@ -139,23 +166,27 @@ async fn known_offline(
 }
 
 /// One partition's part of a replay.
-struct LogReplay<'a> {
-    directory: &'a LogDirectory,
-    volume: &'a Rc<Volume>,
-    name: &'a TopicPartition,
-    journals: &'a Replay,
+struct LogReplay {
+    key: (TopicId, PartitionId),
+    directory: PathBuf,
+    opening: Opening,
+    config: LogConfig,
+    volume: Rc<Volume>,
+    journals: Rc<Replay>,
 }
 
-impl LogReplay<'_> {
-    async fn run(
-        &self,
-        config: LogConfig,
-        records: &[ReplayRecord],
-        on_done: &mut dyn FnMut(u64),
-    ) -> Result<Outcome, StorageError> {
-        let log = match self.directory.open_partition(self.volume, self.name, config).await {
+impl LogReplay {
+    async fn run(self) -> Result<Outcome, StorageError> {
+        let opening = self.opening.clone();
+        let opened =
+            PartitionLog::open(&self.volume, &self.directory, self.config.clone(), opening);
+        let log = match opened.await {
             Ok(log) => log,
-            Err(error @ (StorageError::CorruptBatch { .. } | StorageError::Malformed { .. })) => {
+            Err(
+                error @ (StorageError::CorruptBatch { .. }
+                | StorageError::LostRecords { .. }
+                | StorageError::Malformed { .. }),
+            ) => {
                 return Ok(Outcome::Offline { reason: error.to_string() });
             }
             Err(StorageError::PartitionOffline { reason, .. }) => {
@@ -164,25 +195,28 @@ impl LogReplay<'_> {
             Err(error) => return Err(error),
         };
         let mut appended_bytes = 0;
-        for record in records {
-            let end = log.log_end_offset();
-            match record.verdict(end) {
+        let mut outcome = None;
+        for record in self.journals.records(self.key.0, self.key.1) {
+            match record.verdict(log.log_end_offset()) {
                 Verdict::Skip => reactor::mark!(replay_record_skipped),
                 Verdict::Drop => reactor::mark!(replay_record_dropped),
                 Verdict::Append { from } => match self.append(&log, record, from).await? {
                     Some(size_bytes) => appended_bytes += size_bytes,
-                    None => return self.corrupt(&log, record).await,
+                    None => outcome = Some(corrupt(&log, record)),
                 },
-                Verdict::Corrupt => return self.corrupt(&log, record).await,
+                Verdict::Corrupt => outcome = Some(corrupt(&log, record)),
             }
-            on_done(record.size_bytes());
+            if outcome.is_some() {
+                break;
+            }
         }
+        log.settle().await?;
         if appended_bytes > 0 {
-            tracing::info!(partition = %self.name, appended_bytes, "replayed from the journal");
+            let log = self.directory.display();
+            tracing::debug!(%log, appended_bytes, "replayed from the journal");
         }
         let end = log.log_end_offset();
-        log.close().await?;
-        Ok(Outcome::InSegments { end, appended_bytes })
+        Ok(outcome.unwrap_or(Outcome::InSegments { end, appended_bytes }))
     }
 
     /// Appends the batches of `record` from the log's end `from` on. `None` where they do not continue
@@ -216,25 +250,20 @@ impl LogReplay<'_> {
         }
         Ok((log.log_end_offset() == record.share.next_offset).then_some(appended_bytes))
     }
+}
 
-    /// What was durable is missing. The log stays as it is, but for what continued it.
-    async fn corrupt(
-        &self,
-        log: &PartitionLog,
-        record: &ReplayRecord,
-    ) -> Result<Outcome, StorageError> {
-        log.close().await?;
-        let share = &record.share;
-        Ok(Outcome::Offline {
-            reason: format!(
-                "the journal has records {}..{} of it, and says that all below {} was durable, but \
-                 its segments end at {}",
-                share.base_offset,
-                share.next_offset,
-                share.durable_end_offset,
-                log.log_end_offset()
-            ),
-        })
+/// What was durable is missing. The log stays as it is, but for what continued it.
+fn corrupt(log: &PartitionLog, record: &ReplayRecord) -> Outcome {
+    let share = &record.share;
+    Outcome::Offline {
+        reason: format!(
+            "the journal has records {}..{} of it, and says that all below {} was durable, but its \
+             segments end at {}",
+            share.base_offset,
+            share.next_offset,
+            share.durable_end_offset,
+            log.log_end_offset()
+        ),
     }
 }
 

@@ -135,6 +135,25 @@ impl Inner {
         self.flush_segments(end).await
     }
 
+    pub(super) async fn settle(self: &Rc<Self>) -> Result<(), StorageError> {
+        self.leave_open_phase(Phase::Closed)?;
+        self.flush_all_segments().await?;
+        self.quiesce().await;
+        self.let_go();
+        Ok(())
+    }
+
+    /// Lets go of memory and files: nothing of the log is on its way any more.
+    fn let_go(&self) {
+        {
+            let mut state = self.state.borrow_mut();
+            state.rest();
+            state.tail.let_go();
+            state.segments.values_mut().for_each(|segment| segment.file = None);
+        }
+        self.volume.forget(self);
+    }
+
     pub(super) async fn close(self: &Rc<Self>) -> Result<(), StorageError> {
         self.leave_open_phase(Phase::Closed)?;
         self.flush_all_segments().await?;
@@ -150,13 +169,8 @@ impl Inner {
         if touched {
             self.complete_files().await?;
         }
-        let mut state = self.state.borrow_mut();
-        state.touched = false;
-        state.rest();
-        state.tail.let_go();
-        state.segments.values_mut().for_each(|segment| segment.file = None);
-        drop(state);
-        self.volume.forget(self);
+        self.state.borrow_mut().touched = false;
+        self.let_go();
         Ok(())
     }
 
