@@ -84,6 +84,7 @@ pub(crate) async fn replay(
     for (topic_id, partition) in keys {
         let Some(name) = names.get(&(topic_id, partition)) else {
             // Its deletion, or another topic of its name, came after.
+            reactor::mark!(replay_partition_gone);
             progress.done_bytes += size_bytes(journals.records(topic_id, partition));
             continue;
         };
@@ -254,6 +255,7 @@ impl LogReplay {
 
 /// What was durable is missing. The log stays as it is, but for what continued it.
 fn corrupt(log: &PartitionLog, record: &ReplayRecord) -> Outcome {
+    reactor::mark!(replay_found_a_gap);
     let share = &record.share;
     Outcome::Offline {
         reason: format!(

@@ -267,6 +267,7 @@ pub const KEYS: &[Key] = &[
     key("metrics.recording.level", Kind::String, Some("INFO"), Range::Any, Effect::None),
     key("metrics.sample.window.ms", Kind::Long, Some("30000"), Range::AtLeast(1), Effect::None),
     key("millrace.cores", Kind::Int, None, Range::Between(1, 1024), Effect::Honoured),
+    key("millrace.durability", Kind::String, Some("flushed"), Range::OneOf(&["flushed", "written"]), Effect::Honoured),
     key("millrace.memory.bytes", Kind::Long, None, Range::AtLeast(1), Effect::Honoured),
     key("min.insync.replicas", Kind::Int, Some("1"), Range::AtLeast(1), Effect::Honoured),
     key("node.id", Kind::Int, None, Range::AtLeast(0), Effect::Honoured),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use controller::decide::Settings;
 use controller::metadata::{ConfigResource, MetadataImage, topic_config};
-use storage::LogConfig;
+use storage::{Durability, LogConfig};
 
 use super::Properties;
 use crate::replica::TopicSettings;
@@ -31,6 +31,7 @@ const SYNONYMS: &[(&str, &[(&str, i64)])] = &[
     ("message.timestamp.after.max.ms", &[("log.message.timestamp.after.max.ms", 1)]),
     ("message.timestamp.before.max.ms", &[("log.message.timestamp.before.max.ms", 1)]),
     ("message.timestamp.type", &[("log.message.timestamp.type", 1)]),
+    ("millrace.durability", &[("millrace.durability", 1)]),
     ("min.cleanable.dirty.ratio", &[("log.cleaner.min.cleanable.ratio", 1)]),
     ("min.compaction.lag.ms", &[("log.cleaner.min.compaction.lag.ms", 1)]),
     ("min.insync.replicas", &[("min.insync.replicas", 1)]),
@@ -119,7 +120,10 @@ pub fn settings(
             retention_ms: u64::try_from(number("retention.ms")).ok(),
             retention_bytes: u64::try_from(number("retention.bytes")).ok(),
             file_delete_delay_ms: unsigned("file.delete.delay.ms"),
-            durability: LogConfig::default().durability,
+            durability: match text("millrace.durability").as_str() {
+                "written" => Durability::Written,
+                _ => Durability::Flushed,
+            },
         },
     }
 }

@@ -72,7 +72,7 @@ const fn long(min: i64) -> Kind {
 }
 
 /// All of them, by name.
-pub const TOPIC_CONFIGS: [TopicConfig; 33] = [
+pub const TOPIC_CONFIGS: [TopicConfig; 34] = [
     config("cleanup.policy", Kind::ListOf(&["compact", "delete"]), "delete"),
     config("compression.gzip.level", Kind::IntOrMinusOne { min: 1, max: 9 }, "-1"),
     config("compression.lz4.level", Kind::Int { min: 1, max: 17 }, "9"),
@@ -96,6 +96,7 @@ pub const TOPIC_CONFIGS: [TopicConfig; 33] = [
     config("message.timestamp.after.max.ms", long(0), "3600000"),
     config("message.timestamp.before.max.ms", long(0), LONG_MAX),
     config("message.timestamp.type", Kind::OneOf(&["CreateTime", "LogAppendTime"]), "CreateTime"),
+    config("millrace.durability", Kind::OneOf(&["flushed", "written"]), "flushed"),
     config("min.cleanable.dirty.ratio", Kind::Double { min: 0.0, max: 1.0 }, "0.5"),
     config("min.compaction.lag.ms", long(0), "0"),
     config("min.insync.replicas", int(1), "1"),

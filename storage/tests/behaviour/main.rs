@@ -11,5 +11,6 @@ mod log;
 mod memory;
 mod power_loss;
 mod recovery;
+mod replay;
 mod retention;
 mod support;
