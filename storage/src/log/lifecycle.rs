@@ -104,6 +104,7 @@ impl State {
             checkpointed: None,
             checkpoint_generation: loaded.checkpoint_generation,
             is_being_cut: false,
+            is_given_up: false,
             truncations: 0,
         }
     }
@@ -237,11 +238,14 @@ impl Inner {
             state.segments.values_mut().for_each(|segment| segment.file = None);
             state.tail.let_go();
         }
-        self.volume.forget(self);
         // What the segments lack is given up with the rest. Were it given up after the rename, a crash
         // between the two could leave some of it: of a log that is to go, and that would seem to have
         // lost something.
-        self.fence(FenceKind::Deletion).await?;
+        let fenced = self.fence(FenceKind::Deletion).await;
+        self.state.borrow_mut().is_given_up = true;
+        self.progressed.notify_all();
+        self.volume.forget(self);
+        fenced?;
         let directory = &self.directory;
         let deleted = renamed(directory, DELETE_SUFFIX);
         let parent = directory.parent().unwrap_or(Path::new("."));

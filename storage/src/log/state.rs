@@ -96,6 +96,8 @@ pub(crate) struct State {
     pub(super) checkpoint_generation: u64,
     /// Its files are about to be cut: no checkpoint may claim what they hold.
     pub(super) is_being_cut: bool,
+    /// It is deleted, and the journal's records of it are void: no checkpoint waits for it.
+    pub(super) is_given_up: bool,
     /// Counts truncations: who awaited one meanwhile looks again.
     pub(super) truncations: u64,
 }

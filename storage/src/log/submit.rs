@@ -136,9 +136,22 @@ impl Inner {
         match outcome {
             // All of it was flushed before the cut.
             Err(StorageError::Truncated { .. }) => Ok(None),
-            // Nobody wants it any more.
-            Err(_) if matches!(self.state.borrow().phase, Phase::Deleted) => Ok(None),
+            // Nobody wants it any more; but the journal may lose its records only when they are void.
+            Err(_) if matches!(self.state.borrow().phase, Phase::Deleted) => {
+                self.wait_given_up().await;
+                Ok(None)
+            }
             outcome => outcome,
+        }
+    }
+
+    async fn wait_given_up(&self) {
+        loop {
+            let progressed = self.progressed.notified();
+            if self.state.borrow().is_given_up {
+                return;
+            }
+            progressed.await;
         }
     }
 
