@@ -38,6 +38,9 @@ impl Inner {
         let Some(entry) = entry else {
             return Ok(None);
         };
+        // The log may have grown since its flush was asked for.
+        self.state.borrow_mut().progress.ask_flush(now.log_end_offset);
+        self.wake_writer();
         self.wait_recovery_point(now.log_end_offset, truncations).await?;
         let mut state = self.state.borrow_mut();
         if state.truncations != truncations {
