@@ -70,6 +70,14 @@ pub fn succeed(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
+/// Bytes that may still be written to the file system of `path`.
+pub fn free_bytes(path: &Path) -> Result<u64> {
+    let mut df = Command::new("df");
+    let text = run(df.args(["--output=avail", "-B1"]).arg(path), "", DEADLINE)?.success()?;
+    let bytes = text.lines().last().unwrap_or_default().trim();
+    bytes.parse().with_context(|| format!("df says {text:?}"))
+}
+
 /// The flushes that the device below `path` has completed since the host started, as /proc/diskstats
 /// counts them. An error where it does not list the device.
 pub fn flush_count(path: &Path) -> Result<u64> {

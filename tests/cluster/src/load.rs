@@ -134,7 +134,7 @@ impl Load {
         self.go_on_until("all is read", QUIET_DEADLINE, Ledger::is_read)?;
         self.ledger.check_end(&self.sent)?;
         let count = self.ledger.read_count();
-        self.read_again(tools)?;
+        self.read_again(tools, QUIET_DEADLINE)?;
         self.ledger.check_end(&self.sent)?;
         Ok(count)
     }
@@ -152,7 +152,7 @@ impl Load {
 
     /// A new reader reads everything from offset 0 on, at least what was acknowledged, and wherever the
     /// one before it had read, the same.
-    pub fn read_again(&mut self, tools: &Tools) -> Result<()> {
+    pub fn read_again(&mut self, tools: &Tools, deadline: Duration) -> Result<()> {
         self.reading.stop();
         let (sender, said) = channel();
         let command = self.traffic.command(tools, "read");
@@ -162,7 +162,7 @@ impl Load {
         (self.reading, self.said) = (reading, said);
         let count = first.read_count();
         let all = |ledger: &Ledger| ledger.read_count() >= count && ledger.is_read();
-        self.go_on_until("all read again", QUIET_DEADLINE, all)?;
+        self.go_on_until("all read again", deadline, all)?;
         first.check_same_read(&self.ledger)
     }
 

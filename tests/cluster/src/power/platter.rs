@@ -25,6 +25,8 @@ pub struct Platter {
     /// By sector number.
     cached: BTreeMap<u64, [u8; SECTOR_SIZE_BYTES]>,
     powered: bool,
+    /// Whether a flush is one.
+    honest: bool,
     /// Sectors that cuts have taken.
     lost_count: u64,
 }
@@ -32,7 +34,7 @@ pub struct Platter {
 impl Platter {
     /// A disk that has what `image` has; it has power.
     pub fn new(image: File) -> Self {
-        Self { flushed: image, cached: BTreeMap::new(), powered: true, lost_count: 0 }
+        Self { flushed: image, cached: BTreeMap::new(), powered: true, honest: true, lost_count: 0 }
     }
 
     pub fn size_bytes(&self) -> io::Result<u64> {
@@ -59,6 +61,12 @@ impl Platter {
 
     pub fn power_up(&mut self) {
         self.powered = true;
+        self.honest = true;
+    }
+
+    /// From here to the next cut flushes are confirmed and not done, as a disk does that lies.
+    pub fn lie(&mut self) {
+        self.honest = false;
     }
 
     pub fn read(&self, position: u64, size_bytes: usize) -> io::Result<Vec<u8>> {
@@ -93,9 +101,12 @@ impl Platter {
         Ok(())
     }
 
-    /// What is cached is flushed on return.
+    /// What is cached is flushed on return, unless this disk lies.
     pub fn flush(&mut self) -> io::Result<()> {
         self.check_power()?;
+        if !self.honest {
+            return Ok(());
+        }
         for (sector, bytes) in &self.cached {
             self.flushed.write_all_at(bytes, sector * SECTOR_SIZE_BYTES as u64)?;
         }

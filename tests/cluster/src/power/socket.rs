@@ -64,6 +64,11 @@ impl PoweredDisk {
         Ok(self.platter().cut(kept, random)?)
     }
 
+    /// From here to the next cut the disk confirms flushes and does none.
+    pub fn lie(&self) {
+        self.platter().lie();
+    }
+
     /// Sectors that were written, not flushed, and lost, over all cuts.
     pub fn lost_count(&self) -> u64 {
         self.platter().lost_count()

@@ -1,5 +1,6 @@
 //! SIGKILL at random moments, again and again, while librdkafka produces and reads.
 
+use crate::disk::free_bytes;
 use crate::{Load, Random, Scale, Spread, Traffic, fill};
 use anyhow::{Context, Result, ensure};
 use clients::{Broker, Kind, Quorum, Report, Setting, Site, Tools};
@@ -51,6 +52,12 @@ pub fn run(report: &mut Report, kind: Kind, scale: Scale) {
              nothing lost, doubled or misordered"
         );
         let needs = &[Tools::CONFLUENT_KAFKA];
+        // What others write meanwhile needs its place too.
+        let enough = free_bytes(&std::env::temp_dir()).is_ok_and(|free| free >= 2 * ballast_bytes);
+        if !enough {
+            report.skip(&name, "the temporary folder's disk has less than twice that free");
+            continue;
+        }
         report.case(&name, needs, |tools| endure(tools, setting, &ordeal));
     }
 }
