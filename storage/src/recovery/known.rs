@@ -123,37 +123,41 @@ impl Context<'_> {
         let Some(checkpoint) = known.checkpoint else {
             return Ok((known, None));
         };
-        if let Some(reason) = self.disagreement(checkpoint, listing).await? {
-            tracing::warn!(
-                log = %self.directory.display(), reason,
-                "the files are not what the core checkpoint says: reading the log instead"
-            );
-            known.checkpoint = None;
-            return Ok((known, None));
-        }
+        let file = match self.segment_of(checkpoint, listing).await? {
+            Ok(file) => file,
+            Err(reason) => {
+                tracing::warn!(
+                    log = %self.directory.display(), reason,
+                    "the files are not what the core checkpoint says: reading the log instead"
+                );
+                known.checkpoint = None;
+                return Ok((known, None));
+            }
+        };
         // Not behind the recovery point: where a roll came right there, the segment is not complete.
         known.scan_from = Offset(checkpoint.segment.base_offset);
         let recovery_point = Offset(checkpoint.recovery_point);
-        let segment = self.resumed(&checkpoint.segment, recovery_point).await?;
-        Ok((known, segment))
+        let resumed = self.resumed(&checkpoint.segment, recovery_point).await?;
+        Ok((known, resumed.map(|segment| Segment { file, ..segment })))
     }
 
-    /// Why the entry cannot be of these files.
-    async fn disagreement(
+    /// The segment that the entry speaks of, open if it had to be; or why the entry cannot be of these
+    /// files.
+    async fn segment_of(
         &self,
         checkpoint: &LogCheckpoint,
         listing: &Listing,
-    ) -> Result<Option<&'static str>, StorageError> {
+    ) -> Result<Result<Option<File>, &'static str>, StorageError> {
         let segment = &checkpoint.segment;
         let Some(&size_bytes) = listing.segments.get(&Offset(segment.base_offset)) else {
-            return Ok(Some("its segment is missing"));
+            return Ok(Err("its segment is missing"));
         };
         if size_bytes < segment.size_bytes {
-            return Ok(Some("its segment is shorter"));
+            return Ok(Err("its segment is shorter"));
         }
         let Some(last) = segment.last_batch else {
             let is_empty = segment.size_bytes == 0;
-            return Ok((!is_empty).then_some("it names no batch of its segment"));
+            return Ok(if is_empty { Ok(None) } else { Err("it names no batch of its segment") });
         };
         let path = path_of(self.directory, FileKind::Log, Offset(segment.base_offset));
         let file =
@@ -170,7 +174,7 @@ impl Context<'_> {
                 && header.next_offset().0 == checkpoint.recovery_point
                 && last.position.checked_add(last.size_bytes) == Some(segment.size_bytes)
         });
-        Ok((!is_same).then_some("another batch is where its last one was"))
+        Ok(if is_same { Ok(Some(file)) } else { Err("another batch is where its last one was") })
     }
 
     /// The segment of the entry, ready to go on.

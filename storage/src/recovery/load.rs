@@ -58,7 +58,6 @@ pub(crate) async fn load(
 ) -> Result<Loaded, StorageError> {
     let topic_id = partition_metadata::read(directory).await?;
     let mut listing = list(directory).await?;
-    let known_epochs = read_epochs(directory).await?;
     let known = Known::new(opening, topic_id);
     let was_empty = listing.segments.is_empty();
     if was_empty {
@@ -68,6 +67,11 @@ pub(crate) async fn load(
     }
     let context = Context { volume, directory, config, now };
     let (known, resumed) = context.check(known, &listing).await?;
+    let known_epochs = match known.leader_epochs() {
+        // A clean stop leaves in the file what it puts into the checkpoint.
+        Some(epochs) if opening.clean => Some(epochs),
+        Some(_) | None => read_epochs(directory).await?,
+    };
     let mut epochs = known_epochs.clone().or_else(|| known.leader_epochs());
     let mut scanned_epochs = epochs.clone().unwrap_or_default();
     let (segments, tail) =
@@ -157,9 +161,13 @@ impl Context<'_> {
                 continue;
             }
             let path = path_of(self.directory, FileKind::Log, base_offset);
-            let file =
-                File::open(&path, Open::Existing).await.map_err(StorageError::io("open", &path))?;
-            let resumed = resumed.take_if(|segment| segment.base_offset == base_offset);
+            let mut resumed = resumed.take_if(|segment| segment.base_offset == base_offset);
+            let file = match resumed.as_mut().and_then(|segment| segment.file.take()) {
+                Some(file) => file,
+                None => File::open(&path, Open::Existing)
+                    .await
+                    .map_err(StorageError::io("open", &path))?,
+            };
             let (segment, end) = match (known.stop, resumed) {
                 (Stop::Unclean, Some(segment)) => {
                     self.scan(&file, &path, segment, size_bytes, epochs).await?

@@ -24,6 +24,7 @@ pub(super) async fn load_producers(
     log_end_offset: Offset,
     known: &Known<'_>,
 ) -> Result<(Producers, Option<Offset>), StorageError> {
+    let checkpointed = known.producers();
     let mut producers = Producers::default();
     let mut found = None;
     while let Some(offset) = snapshots.pop() {
@@ -32,6 +33,11 @@ pub(super) async fn load_producers(
             if !segments.contains_key(&offset) {
                 remove(&path).await?;
             }
+            continue;
+        }
+        if checkpointed.is_some() && offset <= log_end_offset {
+            // Nothing of it is needed.
+            found = Some(offset);
             continue;
         }
         let bytes = small_file::read(&path).await?.unwrap_or_default();
@@ -49,7 +55,7 @@ pub(super) async fn load_producers(
     }
     let first = segments.keys().next().copied().unwrap_or(Offset::ZERO);
     let mut from = found.unwrap_or(first);
-    if let Some((checkpointed, recovery_point)) = known.producers() {
+    if let Some((checkpointed, recovery_point)) = checkpointed {
         (producers, from) = (checkpointed, recovery_point);
     }
     for segment in segments.values().filter(|segment| segment.next_offset > from) {
