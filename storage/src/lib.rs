@@ -12,6 +12,7 @@ mod checkpoint;
 mod chunk;
 pub mod config;
 pub mod error;
+mod handover;
 mod index;
 pub mod journal;
 pub mod log;
@@ -33,6 +34,7 @@ pub use checkpoint::PartitionCheckpoint;
 pub use chunk::ChunkPool;
 pub use config::{Durability, LogConfig};
 pub use error::{AppendError, RaiseLogStartError, ReadError, StorageError};
+pub use handover::{RecoverProgress, Recovered, recover};
 pub use log::{
     AppendAsLeader, Appended, EpochEnd, Opening, Origin, PartitionLog, ReadResult, TimestampOffset,
 };

@@ -1,6 +1,7 @@
 //! `millrace storage`: what `kafka-storage` does, on the same files.
 
 mod on_core;
+mod recover;
 mod verify;
 
 use std::fmt::Write as _;
@@ -32,6 +33,7 @@ pub enum Storage {
     /// Example: millrace storage info -c server.properties
     Info(Info),
     Verify(verify::Verify),
+    Recover(recover::Recover),
 }
 
 #[derive(clap::Args)]
@@ -71,6 +73,7 @@ impl Storage {
             Storage::Format(format) => format.run(),
             Storage::Info(info) => info.run(),
             Storage::Verify(verify) => verify.run(),
+            Storage::Recover(recover) => recover.run(),
         }
     }
 }

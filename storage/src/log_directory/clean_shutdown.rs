@@ -54,6 +54,14 @@ pub(crate) async fn remove(directory: &Path, entries: &[Entry]) -> Result<(), St
     Ok(())
 }
 
+/// Writes Kafka's marker alone, durably: the logs are complete, but no broker has stopped cleanly. The
+/// epoch says so: -1 is Kafka's own for one that is not known (KIP-966).
+pub(crate) async fn write_recovered(directory: &Path) -> Result<(), StorageError> {
+    let path = directory.join(NAME);
+    let text = b"{\"version\":0,\"brokerEpoch\":-1}";
+    reactor::directory::write_atomic(&path, text).await.map_err(StorageError::io("write", &path))
+}
+
 /// Writes both markers, durably, Kafka's last.
 pub(crate) async fn write(directory: &Path, broker_epoch: i64) -> Result<(), StorageError> {
     let text = format!("{{\"version\":0,\"brokerEpoch\":{broker_epoch}}}");

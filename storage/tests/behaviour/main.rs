@@ -3,6 +3,7 @@
 mod checkpoint;
 mod directory;
 mod group_commit;
+mod handover;
 mod journal;
 mod journal_crash;
 mod journal_damage;
