@@ -7,7 +7,7 @@
 //! become void only when everything is in flushed segments.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -21,6 +21,7 @@ use crate::error::StorageError;
 use crate::journal::{Damage, Replay, ReplayRecord, Verdict, guard};
 use crate::log::{Opening, PartitionLog};
 use crate::log_directory::{LogDirectory, TopicPartition};
+use crate::recovery::holds_records;
 use crate::small_file;
 use crate::state::partition_metadata;
 use crate::volume::Volume;
@@ -75,7 +76,9 @@ pub(crate) async fn replay(
         replayed.offline = known_offline(directory).await?;
     }
     let keys: Vec<_> = journals.partitions().collect();
-    let names = if keys.is_empty() { BTreeMap::new() } else { names(directory).await? };
+    let (names, unnamed) =
+        if keys.is_empty() { Default::default() } else { names(directory).await? };
+    let mut maybe_theirs = BTreeSet::new();
     let mut is_everything_in_segments = replayed.damages.is_empty();
     let mut progress = ReplayProgress { done_bytes: 0, total_bytes: journals.size_bytes() };
     let journals = Rc::new(journals);
@@ -83,8 +86,11 @@ pub(crate) async fn replay(
     let done = Rc::new(RefCell::new(Vec::new()));
     for (topic_id, partition) in keys {
         let Some(name) = names.get(&(topic_id, partition)) else {
-            // Its deletion, or another topic of its name, came after.
+            // Its deletion, or another topic of its name, came after; unless a partition cannot say
+            // whose it is.
             reactor::mark!(replay_partition_gone);
+            let alike = unnamed.iter().filter(|name| name.partition == partition);
+            maybe_theirs.extend(alike.cloned());
             progress.done_bytes += size_bytes(journals.records(topic_id, partition));
             continue;
         };
@@ -126,6 +132,14 @@ pub(crate) async fn replay(
     let Some(journals) = Rc::into_inner(journals) else {
         unreachable!("the tasks that shared the journals have ended");
     };
+    for name in maybe_theirs {
+        let reason = "its partition.metadata is missing or invalid, and the journal has records that \
+                      may be its";
+        take_offline(&directory.partition_path(&name), reason).await?;
+        is_everything_in_segments = false;
+        replayed.offline.retain(|(known, _)| *known != name);
+        replayed.offline.push((name, reason.to_owned()));
+    }
     if is_everything_in_segments {
         journals.void().await?;
     } else {
@@ -134,23 +148,24 @@ pub(crate) async fn replay(
     Ok(replayed)
 }
 
-/// Whose partition directories are whose, by `partition.metadata`.
-async fn names(
-    directory: &LogDirectory,
-) -> Result<BTreeMap<(TopicId, PartitionId), TopicPartition>, StorageError> {
-    let mut names = BTreeMap::new();
+type Names = BTreeMap<(TopicId, PartitionId), TopicPartition>;
+
+/// Whose partition directories are whose, by `partition.metadata`; and those that cannot tell.
+async fn names(directory: &LogDirectory) -> Result<(Names, Vec<TopicPartition>), StorageError> {
+    let (mut names, mut unnamed) = (Names::new(), Vec::new());
     for name in directory.partitions() {
-        match partition_metadata::read(&directory.partition_path(name)).await {
+        let path = directory.partition_path(name);
+        match partition_metadata::read(&path).await {
             Ok(Some(topic_id)) => {
                 names.insert((topic_id, name.partition), name.clone());
             }
-            Ok(None) => {}
-            // It tells nobody whose it is; opening it says what is wrong.
-            Err(StorageError::Malformed { .. }) => {}
+            // One without records is a creation that a crash has cut short.
+            Ok(None) if !holds_records(&path).await? => {}
+            Ok(None) | Err(StorageError::Malformed { .. }) => unnamed.push(name.clone()),
             Err(error) => return Err(error),
         }
     }
-    Ok(names)
+    Ok((names, unnamed))
 }
 
 /// Partitions that an earlier replay took offline.
@@ -186,6 +201,7 @@ impl LogReplay {
             Err(
                 error @ (StorageError::CorruptBatch { .. }
                 | StorageError::LostRecords { .. }
+                | StorageError::UnfinishedSwap { .. }
                 | StorageError::Malformed { .. }),
             ) => {
                 return Ok(Outcome::Offline { reason: error.to_string() });

@@ -100,12 +100,14 @@ fn what_cannot_be_recovered_keeps_apache_kafka_out() {
         assert_eq!(found.offline[0].0, name());
         assert!(exists("millrace-journal-not-empty").await);
         assert!(!exists(".kafka_cleanshutdown").await);
-        // What the journal has of it is not thrown away: it is no partition that is gone.
-        let kept = reactor::directory::list(Path::new(DATA)).await.expect("listed");
-        let kept: Vec<_> = kept.iter().filter(|it| it.name.contains("journal")).collect();
+        // What the journal has of it is not thrown away, nor is the log opened without it.
+        let entries = reactor::directory::list(Path::new(DATA)).await.expect("listed");
+        let journals = entries.iter().filter(|it| !it.is_directory && it.name.contains("journal"));
+        assert_eq!(journals.count(), 1, "{entries:?}");
         reactor::directory::write_atomic(&metadata, &whole).await.expect("mended");
         let again = recovered().await.expect("recovered");
-        println!("KEPT {kept:?} AGAIN {again:?}");
+        assert_eq!(again.offline.len(), 1, "{again:?}");
+        assert!(exists("millrace-journal-not-empty").await);
     };
     simulation.block_on(node, LIMIT, check).expect("in time");
 }
