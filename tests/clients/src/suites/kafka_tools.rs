@@ -58,7 +58,7 @@ fn topics(tools: &Tools, bootstrap: &str) -> Result<()> {
     Ok(())
 }
 
-fn ask(tools: &Tools, tool: KafkaTool, bootstrap: &str, arguments: &[&str]) -> Result<String> {
+pub fn ask(tools: &Tools, tool: KafkaTool, bootstrap: &str, arguments: &[&str]) -> Result<String> {
     let mut command = tools.kafka(tool);
     command.args(["--bootstrap-server", bootstrap]).args(arguments);
     let finished = run(&mut command, "", CLIENT_DEADLINE)?;

@@ -4,6 +4,7 @@ mod codecs;
 mod exclusive;
 mod hostile;
 mod kafka_tools;
+mod retention;
 mod round;
 mod stopped;
 

@@ -1,7 +1,7 @@
 //! One broker's life: started, used by every client, attacked, stopped, looked at, started again.
 
-use super::{codecs, exclusive, hostile, kafka_tools, stopped};
-use crate::{Broker, Client, Codec, Produced, Report, Setting, Site};
+use super::{codecs, exclusive, hostile, kafka_tools, retention, stopped};
+use crate::{Broker, Client, Codec, Layout, Produced, Report, Setting, Site};
 
 /// A topic that was filled, for the cases after the stop and after the restart.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub struct Round<'a> {
     /// `millrace, 2 cores`: the start of every case's name.
     pub name: String,
     pub filled: Vec<Filled>,
+    /// Of the topics of which something was deleted.
+    pub bounds: retention::Bounds,
 }
 
 impl Round<'_> {
@@ -30,21 +32,28 @@ impl Round<'_> {
 /// Runs all cases against a broker of this setting.
 pub fn run(report: &mut Report, setting: Setting) {
     let name = setting.to_string();
-    let started =
-        report.always(&format!("{name}: starts"), |tools| Site::format_and_start(tools, setting));
+    let lines = retention::LINES.map(str::to_owned).to_vec();
+    let layout = Layout { lines, ..Layout::default() };
+    let started = report.always(&format!("{name}: starts"), |tools| {
+        Site::format_and_start_as(tools, setting, &layout)
+    });
     let Some((site, broker)) = started else { return };
-    let mut round = Round { report, site: &site, name, filled: Vec::new() };
+    let mut round =
+        Round { report, site: &site, name, filled: Vec::new(), bounds: retention::Bounds::new() };
     codecs::produce_and_read(&mut round, &broker);
     kafka_tools::administer(&mut round, &broker);
+    retention::delete(&mut round, &broker);
     hostile::attack(&mut round, &broker);
     exclusive::intrude(&mut round, &broker);
     if !stop(&mut round, broker, "stops cleanly on SIGTERM") {
         return;
     }
     stopped::inspect(&mut round);
+    retention::dump_what_is_left(&mut round);
     let name = round.case_name("starts again on its data");
     let Some(broker) = round.report.always(&name, |tools| site.start(tools)) else { return };
     codecs::read_again(&mut round, &broker);
+    retention::delete_nothing_more(&mut round, &broker);
     stop(&mut round, broker, "stops cleanly again");
 }
 
