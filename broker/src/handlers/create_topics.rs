@@ -21,9 +21,8 @@ type AsksForIt = fn(&str) -> bool;
 
 /// Topic configurations whose meaning is not implemented: a value that asks for it is refused, since a
 /// topic that silently lacks it would break what its owner counts on.
-const UNIMPLEMENTED: [(&str, AsksForIt); 3] = [
+const UNIMPLEMENTED: [(&str, AsksForIt); 2] = [
     ("compression.type", |value| value != "producer"),
-    ("cleanup.policy", |value| value.split(',').any(|policy| policy.trim() == "compact")),
     ("remote.storage.enable", |value| value.eq_ignore_ascii_case("true")),
 ];
 
