@@ -35,6 +35,7 @@ pub use chunk::ChunkPool;
 pub use config::{Durability, LogConfig};
 pub use error::{AppendError, RaiseLogStartError, ReadError, StorageError};
 pub use handover::{RecoverProgress, Recovered, recover};
+pub use index::AbortedTransaction;
 pub use log::{
     AppendAsLeader, Appended, EpochEnd, Opening, Origin, PartitionLog, ReadResult, TimestampOffset,
 };

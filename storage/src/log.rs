@@ -11,6 +11,7 @@ mod search;
 mod start;
 mod state;
 mod submit;
+mod transactions;
 
 use std::future::Future;
 use std::path::Path;
@@ -24,6 +25,7 @@ use protocol::record_batch::RecordBatch;
 use crate::checkpoint::PartitionCheckpoint;
 use crate::config::LogConfig;
 use crate::error::{AppendError, RaiseLogStartError, ReadError, StorageError};
+use crate::index::AbortedTransaction;
 use crate::segment::Selection;
 use crate::volume::Volume;
 pub(crate) use state::Inner;
@@ -228,6 +230,21 @@ impl PartitionLog {
     /// As the replica said last with [`PartitionLog::set_high_watermark`]; before that the log start.
     pub fn high_watermark(&self) -> Offset {
         self.0.state.borrow().high_watermark
+    }
+
+    /// Below it every transaction is decided: the bound of `read_committed`, at most the high watermark.
+    pub fn last_stable_offset(&self) -> Offset {
+        self.0.state.borrow().last_stable_offset()
+    }
+
+    /// The aborted transactions of which a `read_committed` reader of `from..upper_bound` may meet
+    /// records, in the order of their markers.
+    pub async fn aborted_transactions(
+        &self,
+        from: Offset,
+        upper_bound: Offset,
+    ) -> Result<Vec<AbortedTransaction>, StorageError> {
+        self.0.aborted_transactions(from, upper_bound).await
     }
 
     /// Takes note of the replica's high watermark, below which alone anything is deleted. It never

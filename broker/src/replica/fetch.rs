@@ -8,7 +8,7 @@ use bytes::Bytes;
 use protocol::error_code::ErrorCode;
 use protocol::model::{LeaderEpoch, Offset};
 use reactor::CoreIndex;
-use storage::ReadError;
+use storage::{AbortedTransaction, ReadError};
 
 use super::partition::{Partition, PartitionKey};
 use super::watch::FetchWatch;
@@ -43,6 +43,8 @@ pub struct FetchParts {
     pub key: FetchKey,
     pub parts: Vec<FetchPart>,
     pub size_bytes_max: usize,
+    /// The bound is the last stable offset, and the answer tells of aborted transactions.
+    pub read_committed: bool,
     /// `None`: answer with what is there.
     pub wait: Option<FetchWait>,
 }
@@ -57,7 +59,9 @@ pub struct FetchResult {
     /// Whole batches, in order.
     pub slices: Vec<Bytes>,
     pub size_bytes: usize,
-    /// There is more below the high watermark than was read.
+    /// Those of which the batches may have records. Source: KIP-98.
+    pub aborted: Vec<AbortedTransaction>,
+    /// There is more below the reader's bound than was read.
     pub has_more: bool,
     /// Where the reader's log and ours part: it must truncate. Source: KIP-595.
     pub diverging: Option<(LeaderEpoch, Offset)>,
@@ -72,6 +76,7 @@ impl FetchResult {
             log_start_offset: None,
             slices: Vec::new(),
             size_bytes: 0,
+            aborted: Vec::new(),
             has_more: false,
             diverging: None,
         }
@@ -195,7 +200,12 @@ async fn read(core: &Core, fetch: &FetchParts) -> Vec<FetchResult> {
             None => FetchResult::refused(ErrorCode::NotLeaderOrFollower),
             Some(owned) => {
                 let size_bytes_max = part.size_bytes_max.min(size_bytes_left);
-                read_part(&owned, part, size_bytes_max, nothing_yet).await
+                let limits = Limits {
+                    size_bytes_max,
+                    min_one_batch: nothing_yet,
+                    read_committed: fetch.read_committed,
+                };
+                read_part(&owned, part, limits).await
             }
         };
         size_bytes_left = size_bytes_left.saturating_sub(result.size_bytes);
@@ -205,12 +215,14 @@ async fn read(core: &Core, fetch: &FetchParts) -> Vec<FetchResult> {
     results
 }
 
-async fn read_part(
-    owned: &Partition,
-    part: &FetchPart,
+/// How far one part is read.
+struct Limits {
     size_bytes_max: usize,
     min_one_batch: bool,
-) -> FetchResult {
+    read_committed: bool,
+}
+
+async fn read_part(owned: &Partition, part: &FetchPart, limits: Limits) -> FetchResult {
     if let Err(error) = owned.check(part.current_leader_epoch) {
         return FetchResult::refused(error);
     }
@@ -224,15 +236,26 @@ async fn read_part(
     if let Some(diverging) = divergence(owned, part) {
         return FetchResult { diverging: Some(diverging), ..nothing() };
     }
-    // A consumer sees nothing above the high watermark; an offset beyond it is out of its range.
-    if part.from > high_watermark && part.from <= owned.log().log_end_offset() {
+    let bound = if limits.read_committed { owned.last_stable_offset() } else { high_watermark };
+    // A consumer sees nothing above its bound; an offset beyond the log's end is out of its range.
+    if part.from > bound && part.from <= owned.log().log_end_offset() {
         return nothing();
     }
-    match owned.read(part.from, size_bytes_max, min_one_batch, high_watermark).await {
-        Ok(read) => FetchResult {
-            has_more: read.next_offset < high_watermark,
+    let read = owned.read(part.from, limits.size_bytes_max, limits.min_one_batch, bound).await;
+    let read = match read {
+        Ok(read) if limits.read_committed && read.size_bytes > 0 => {
+            let log = owned.log();
+            let aborted = log.aborted_transactions(part.from, read.next_offset).await;
+            aborted.map(|aborted| (read, aborted)).map_err(ReadError::Storage)
+        }
+        read => read.map(|read| (read, Vec::new())),
+    };
+    match read {
+        Ok((read, aborted)) => FetchResult {
+            has_more: read.next_offset < bound,
             slices: read.slices,
             size_bytes: read.size_bytes,
+            aborted,
             ..nothing()
         },
         Err(ReadError::OffsetOutOfRange { .. }) => {

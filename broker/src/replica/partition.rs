@@ -126,9 +126,9 @@ impl Partition {
         self.high_watermark.get()
     }
 
-    /// The bound of `read_committed`: no transaction can be open yet, so the high watermark.
+    /// The bound of `read_committed`.
     pub fn last_stable_offset(&self) -> Offset {
-        self.high_watermark.get()
+        self.log.last_stable_offset()
     }
 
     pub fn settings(&self) -> Arc<TopicSettings> {

@@ -45,6 +45,8 @@ pub(crate) struct SegmentCheckpoint {
     pub(crate) bytes_since_entry: u64,
     pub(crate) offset_index: IndexExtent,
     pub(crate) time_index: IndexExtent,
+    /// As in a `.txnindex` file.
+    pub(crate) aborted: Vec<u8>,
     /// By which a segment is found out that is another one. `None` in an empty segment.
     pub(crate) last_batch: Option<LastBatch>,
 }

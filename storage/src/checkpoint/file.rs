@@ -14,7 +14,7 @@ use protocol::model::{PartitionId, TopicId, Uuid};
 use super::entry::PartitionCheckpoint;
 
 const MAGIC: [u8; 8] = *b"mr-chkpt";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const HEADER_SIZE_BYTES: usize = 20;
 const FRAME_HEADER_SIZE_BYTES: usize = 36;
 /// Of a frame, what its CRC does not cover: its size and the CRC.

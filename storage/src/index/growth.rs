@@ -169,6 +169,7 @@ mod tests {
                 bytes_since_entry: 5000,
                 offset_index,
                 time_index,
+                aborted: Vec::new(),
                 last_batch: None,
             };
             let restored = SegmentIndexes::restore(&checkpoint, &files[0], &files[1]);

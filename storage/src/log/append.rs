@@ -79,7 +79,8 @@ impl State {
             let placed = placed.copied();
             self.append_batch(batch, how);
             if let Some(placed) = placed {
-                self.producers.replay(&placed);
+                let aborted = self.producers.replay(&placed);
+                aborted.into_iter().for_each(|aborted| self.active_mut().push_aborted(aborted));
             }
         }
         self.check_invariants();
@@ -121,7 +122,8 @@ impl State {
         let placed = producer_batch(batch).map(|placed| placed.at(end));
         self.put(*header, leader_epoch, now, |bytes, _| bytes.copy_from_slice(batch.bytes()));
         if let Some(placed) = placed {
-            self.producers.replay(&placed);
+            let aborted = self.producers.replay(&placed);
+            aborted.into_iter().for_each(|aborted| self.active_mut().push_aborted(aborted));
         }
         self.check_invariants();
     }

@@ -8,7 +8,7 @@ use reactor::file::{File, Open};
 use super::state::{Inner, Phase, State};
 use crate::checkpoint::{LogCheckpoint, PartitionCheckpoint, SegmentCheckpoint};
 use crate::error::StorageError;
-use crate::index::{IndexWrite, WrittenIndexes};
+use crate::index::{IndexWrite, WrittenIndexes, transaction_index};
 use crate::segment::{FileKind, Indexes, path_of};
 
 /// What an entry says of a log that has changed only where the log has.
@@ -187,6 +187,7 @@ impl State {
                 bytes_since_entry: indexes.bytes_since_entry(),
                 offset_index,
                 time_index,
+                aborted: transaction_index::encode(active.aborted.as_deref().unwrap_or_default()),
                 last_batch: active.last_batch,
             },
             leader_epochs: self.epochs.iter().map(|(epoch, start)| (epoch.0, start.0)).collect(),

@@ -14,6 +14,7 @@ use super::progress::{Due, Progress};
 use super::state::{Inner, Phase, State};
 use crate::chunk::{Cursor, PendingWrites};
 use crate::error::StorageError;
+use crate::index::{AbortedTransaction, transaction_index};
 use crate::segment::{FileKind, Indexes, path_of};
 
 /// What the writer does next.
@@ -204,6 +205,10 @@ impl Inner {
             let path = path_of(directory, kind, offset);
             write_atomic(&path, bytes).await?;
         }
+        if !parts.aborted.is_empty() {
+            let path = path_of(directory, FileKind::TransactionIndex, base_offset);
+            write_atomic(&path, &transaction_index::encode(&parts.aborted)).await?;
+        }
         let mut state = self.state.borrow_mut();
         state.unsealed.remove(&base_offset);
         state.snapshot_offset = state.snapshot_offset.max(Some(parts.next_offset));
@@ -231,6 +236,7 @@ impl Inner {
             next_offset: segment.next_offset,
             offset_index: indexes.offsets.encode(),
             time_index: indexes.times.encode(),
+            aborted: segment.aborted.clone().unwrap_or_default(),
             snapshot,
         })
     }
@@ -337,6 +343,7 @@ struct SegmentParts {
     next_offset: Offset,
     offset_index: Vec<u8>,
     time_index: Vec<u8>,
+    aborted: Vec<AbortedTransaction>,
     snapshot: Vec<u8>,
 }
 

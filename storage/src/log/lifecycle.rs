@@ -17,6 +17,7 @@ use super::progress::Progress;
 use super::state::{Inner, Phase, State};
 use crate::config::LogConfig;
 use crate::error::{ReadError, StorageError};
+use crate::index::transaction_index;
 use crate::journal::FenceKind;
 use crate::log_directory::{DELETE_SUFFIX, TopicPartition, renamed};
 use crate::recovery::{Loaded, create_segment, holds_records, load, remove_segment, write_indexes};
@@ -190,7 +191,7 @@ impl Inner {
     /// Leaves the files of a log that is durable as Apache Kafka does at a clean stop.
     async fn complete_files(&self) -> Result<(), StorageError> {
         let directory = &self.directory;
-        let (base_offset, how, size_bytes, end, indexes, snapshot, epochs) = {
+        let (base_offset, how, size_bytes, end, indexes, snapshot, epochs, aborted) = {
             let state = self.state.borrow();
             let active = state.active();
             let Indexes::Growing(indexes) = &active.indexes else {
@@ -204,7 +205,8 @@ impl Inner {
             let epochs = state.epochs.encode();
             // Rolled by retention, and nothing was appended since.
             let how = if active.on_disk { Open::Existing } else { Open::OrCreate };
-            (active.base_offset, how, active.size_bytes, end, indexes, snapshot, epochs)
+            let aborted = active.aborted.clone().unwrap_or_default();
+            (active.base_offset, how, active.size_bytes, end, indexes, snapshot, epochs, aborted)
         };
         let path = path_of(directory, FileKind::Log, base_offset);
         let file = File::open(&path, how).await.map_err(StorageError::io("open", &path))?;
@@ -216,6 +218,10 @@ impl Inner {
             if let Indexes::Growing(indexes) = &active.indexes {
                 active.written_indexes = indexes.all_written();
             }
+        }
+        if !aborted.is_empty() {
+            let path = path_of(directory, FileKind::TransactionIndex, base_offset);
+            write_atomic(&path, &transaction_index::encode(&aborted)).await?;
         }
         if let Some(snapshot) = snapshot {
             write_atomic(&path_of(directory, FileKind::ProducerSnapshot, end), &snapshot).await?;

@@ -37,6 +37,15 @@ impl State {
             self.high_watermark
         );
         self.high_watermark = offset;
+        self.producers.advance_high_watermark(offset);
         self.check_invariants();
+    }
+
+    /// The bound of `read_committed`. Source: Kafka's `UnifiedLog.lastStableOffset`.
+    pub(super) fn last_stable_offset(&self) -> Offset {
+        let unstable = self.producers.first_unstable_offset();
+        unstable.map_or(self.high_watermark, |unstable| {
+            unstable.max(self.log_start_offset).min(self.high_watermark)
+        })
     }
 }

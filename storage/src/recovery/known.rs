@@ -11,7 +11,7 @@ use super::listing::Listing;
 use super::load::Context;
 use crate::checkpoint::{LogCheckpoint, SegmentCheckpoint};
 use crate::error::StorageError;
-use crate::index::{SegmentIndexes, WrittenIndexes};
+use crate::index::{AbortedTransaction, SegmentIndexes, WrittenIndexes, transaction_index};
 use crate::log::Opening;
 use crate::segment::{FileKind, Indexes, Segment, path_of};
 use crate::small_file;
@@ -101,6 +101,16 @@ impl<'a> Known<'a> {
             }
         }
         Some(epochs)
+    }
+
+    /// The aborted transactions of the segment of `base_offset` below a recovery point.
+    pub(super) fn aborted_of(&self, base_offset: Offset) -> Option<Vec<AbortedTransaction>> {
+        let checkpoint = self.checkpoint?;
+        let segment = &checkpoint.segment;
+        let recovery_point = Offset(checkpoint.recovery_point);
+        let is_this = segment.base_offset == base_offset.0;
+        let decode = || transaction_index::decode(base_offset, recovery_point, &segment.aborted);
+        is_this.then(decode)?.ok()
     }
 
     /// The producers at a recovery point; `None` where the checkpoint has none to tell.

@@ -1,6 +1,6 @@
 //! What lies in a partition's directory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 
@@ -16,6 +16,8 @@ pub(super) struct Listing {
     pub(super) segments: BTreeMap<Offset, u32>,
     /// Offsets of the producer snapshots, ascending.
     pub(super) snapshots: Vec<Offset>,
+    /// Segments that have a file of aborted transactions.
+    pub(super) transaction_indexes: BTreeSet<Offset>,
 }
 
 /// The largest segment: positions in the offset index are signed 32-bit numbers.
@@ -26,7 +28,11 @@ const SEGMENT_SIZE_BYTES_MAX: u64 = i32::MAX as u64;
 pub(super) async fn list(directory: &Path) -> Result<Listing, StorageError> {
     let entries =
         reactor::directory::list(directory).await.map_err(StorageError::io("list", directory))?;
-    let mut listing = Listing { segments: BTreeMap::new(), snapshots: Vec::new() };
+    let mut listing = Listing {
+        segments: BTreeMap::new(),
+        snapshots: Vec::new(),
+        transaction_indexes: BTreeSet::new(),
+    };
     for entry in entries.iter().filter(|entry| !entry.is_directory) {
         let path = directory.join(&entry.name);
         if entry.name == OFFLINE {
@@ -44,10 +50,10 @@ pub(super) async fn list(directory: &Path) -> Result<Listing, StorageError> {
             SegmentFile::Kept(FileKind::ProducerSnapshot, offset) => listing.snapshots.push(offset),
             SegmentFile::Discarded => remove(&path).await?,
             SegmentFile::Swap => return Err(StorageError::UnfinishedSwap { path }),
-            SegmentFile::Kept(
-                FileKind::OffsetIndex | FileKind::TimeIndex | FileKind::TransactionIndex,
-                _,
-            )
+            SegmentFile::Kept(FileKind::TransactionIndex, base_offset) => {
+                listing.transaction_indexes.insert(base_offset);
+            }
+            SegmentFile::Kept(FileKind::OffsetIndex | FileKind::TimeIndex, _)
             | SegmentFile::Other => {}
         }
     }

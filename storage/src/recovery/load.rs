@@ -74,7 +74,7 @@ pub(crate) async fn load(
     };
     let mut epochs = known_epochs.clone().or_else(|| known.leader_epochs());
     let mut scanned_epochs = epochs.clone().unwrap_or_default();
-    let (segments, tail) =
+    let (mut segments, tail) =
         context.load_segments(&listing, &known, resumed, &mut scanned_epochs).await?;
     if epochs.is_some() || segments.values().all(|segment| segment.size_bytes == 0) {
         epochs = Some(scanned_epochs);
@@ -88,7 +88,7 @@ pub(crate) async fn load(
     epochs.truncate_from_end(end.offset);
     epochs.truncate_from_start(log_start_offset);
     let (producers, snapshot_offset) =
-        load_producers(&context, &segments, listing.snapshots, end.offset, &known).await?;
+        load_producers(&context, &mut segments, listing, end.offset, &known).await?;
     Ok(Loaded {
         topic_id,
         log_start_offset,
@@ -257,6 +257,7 @@ impl Context<'_> {
             next_offset: next,
             size_bytes,
             indexes: Indexes::Written(None),
+            aborted: None,
             on_disk: true,
             ..Segment::new(base_offset, self.now)
         }

@@ -5,12 +5,15 @@ use std::collections::BTreeMap;
 use protocol::model::Offset;
 use reactor::file::{File, Open};
 
+use super::decision::Stop;
 use super::indexes::read_indexes;
 use super::known::Known;
-use super::listing::remove;
+use super::listing::{Listing, remove};
 use super::load::Context;
+use super::transactions::{aborted_before, write_aborted};
 use crate::error::StorageError;
-use crate::segment::{FileKind, ScanEnd, Scanner, Segment, path_of};
+use crate::index::AbortedTransaction;
+use crate::segment::{FileKind, Indexes, ScanEnd, Scanner, Segment, path_of};
 use crate::small_file;
 use crate::state::{Producers, producer_batch};
 
@@ -19,12 +22,13 @@ use crate::state::{Producers, producer_batch};
 /// so are those that belong to no segment but the newest.
 pub(super) async fn load_producers(
     context: &Context<'_>,
-    segments: &BTreeMap<Offset, Segment>,
-    mut snapshots: Vec<Offset>,
+    segments: &mut BTreeMap<Offset, Segment>,
+    listing: Listing,
     log_end_offset: Offset,
     known: &Known<'_>,
 ) -> Result<(Producers, Option<Offset>), StorageError> {
     let checkpointed = known.producers();
+    let Listing { mut snapshots, transaction_indexes, .. } = listing;
     let mut producers = Producers::default();
     let mut found = None;
     while let Some(offset) = snapshots.pop() {
@@ -58,20 +62,35 @@ pub(super) async fn load_producers(
     if let Some((checkpointed, recovery_point)) = checkpointed {
         (producers, from) = (checkpointed, recovery_point);
     }
-    for segment in segments.values().filter(|segment| segment.next_offset > from) {
-        replay(context, segment, from, &mut producers).await?;
+    for segment in segments.values_mut() {
+        let is_active = matches!(segment.indexes, Indexes::Growing(_));
+        let is_listed = transaction_indexes.contains(&segment.base_offset);
+        if segment.next_offset > from || is_active {
+            let mut aborted = aborted_before(context, segment, from, known, is_listed).await?;
+            replay(context, segment, from, &mut producers, &mut aborted).await?;
+            segment.aborted = Some(aborted);
+        }
+        // What follows a truncation or a crash need not be what the file says.
+        let is_stale = is_listed && is_active && known.stop == Stop::Unclean;
+        if is_stale || (segment.next_offset > from && !is_active) {
+            write_aborted(context.directory, segment).await?;
+        }
     }
     producers.expire(context.now, context.config.producer_id_expiration_ms);
     Ok((producers, found))
 }
 
-/// Takes in the batches of one segment from offset `from` on.
+/// Takes in the batches of one segment from offset `from` on, and the transactions that they abort.
 async fn replay(
     context: &Context<'_>,
     segment: &Segment,
     from: Offset,
     producers: &mut Producers,
+    aborted: &mut Vec<AbortedTransaction>,
 ) -> Result<(), StorageError> {
+    if segment.next_offset <= from {
+        return Ok(());
+    }
     let path = path_of(context.directory, FileKind::Log, segment.base_offset);
     let file = File::open(&path, Open::Existing).await.map_err(StorageError::io("open", &path))?;
     let position = match segment.loaded_indexes() {
@@ -91,7 +110,7 @@ async fn replay(
                 if let Some(batch) = producer_batch(&scanned.batch)
                     && batch.base_offset >= from
                 {
-                    producers.replay(&batch);
+                    aborted.extend(producers.replay(&batch));
                 }
             }
             Err(ScanEnd::Whole) => return Ok(()),

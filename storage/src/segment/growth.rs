@@ -8,7 +8,7 @@ use reactor::file::File;
 
 use crate::checkpoint::LastBatch;
 use crate::config::LogConfig;
-use crate::index::{IndexedBatch, OffsetIndex, SegmentIndexes, WrittenIndexes};
+use crate::index::{AbortedTransaction, IndexedBatch, OffsetIndex, SegmentIndexes, WrittenIndexes};
 
 /// One segment. Its bytes lie in its file, those appended last in memory.
 pub(crate) struct Segment {
@@ -27,6 +27,8 @@ pub(crate) struct Segment {
     /// By which retention judges a rolled segment, once its indexes have been read.
     pub(crate) largest_timestamp: Option<TimestampMs>,
     pub(crate) indexes: Indexes,
+    /// Transactions whose abort marker it holds; `None` where they are in their file alone.
+    pub(crate) aborted: Option<Vec<AbortedTransaction>>,
     /// What the index files hold while the indexes are growing.
     pub(crate) written_indexes: WrittenIndexes,
     /// Its file is there, durably by name.
@@ -56,6 +58,7 @@ impl Segment {
             last_batch: None,
             largest_timestamp: None,
             indexes: Indexes::Growing(SegmentIndexes::new(base_offset)),
+            aborted: Some(Vec::new()),
             written_indexes: WrittenIndexes::default(),
             on_disk: false,
             file: None,
@@ -109,6 +112,12 @@ impl Segment {
             Some(_) | None => batch.now.0.saturating_sub(self.created.0),
         };
         u64::try_from(waited).unwrap_or(0)
+    }
+
+    /// Counts in a transaction whose abort marker was put at the end of the segment.
+    pub(crate) fn push_aborted(&mut self, transaction: AbortedTransaction) {
+        let aborted = self.aborted.as_mut().expect("a segment that grows knows what it holds");
+        aborted.push(transaction);
     }
 
     /// Counts in a batch that was put at the end of the segment, at `base_offset`.

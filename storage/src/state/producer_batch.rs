@@ -31,9 +31,11 @@ pub(crate) fn producer_batch(batch: &RecordBatch) -> Option<ProducerBatch> {
 fn end_marker(batch: &RecordBatch) -> Option<ProducerContent> {
     let record = batch.records(CONTROL_RECORDS_SIZE_BYTES_MAX).ok()?.next()?.ok()?;
     match ControlRecordType::from_key(&record.key?)? {
-        ControlRecordType::Abort | ControlRecordType::Commit => {
+        kind @ (ControlRecordType::Abort | ControlRecordType::Commit) => {
             let marker = EndTxnMarker::from_value(&record.value?)?;
-            Some(ProducerContent::EndMarker { coordinator_epoch: marker.coordinator_epoch })
+            let coordinator_epoch = marker.coordinator_epoch;
+            let is_abort = kind == ControlRecordType::Abort;
+            Some(ProducerContent::EndMarker { coordinator_epoch, is_abort })
         }
         ControlRecordType::LeaderChange
         | ControlRecordType::SnapshotHeader

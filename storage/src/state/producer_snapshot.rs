@@ -139,7 +139,7 @@ mod tests {
     fn sample() -> Producers {
         let mut producers = Producers::default();
         for producer_id in [7, 4000] {
-            producers.replay(&ProducerBatch {
+            let _ = producers.replay(&ProducerBatch {
                 producer_id: ProducerId(producer_id),
                 producer_epoch: ProducerEpoch(2),
                 base_offset: Offset(10),
@@ -167,7 +167,7 @@ mod tests {
     fn of_one_producer(count: i32) -> Producers {
         let mut producers = Producers::default();
         for batch in 0..count {
-            producers.replay(&ProducerBatch {
+            let _ = producers.replay(&ProducerBatch {
                 producer_id: ProducerId(7),
                 producer_epoch: ProducerEpoch(0),
                 base_offset: Offset(i64::from(batch) * 3),

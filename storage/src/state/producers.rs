@@ -4,11 +4,12 @@
 //! just appended or read again at start. Source: Kafka's `ProducerStateManager` and
 //! `ProducerAppendInfo`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::model::{Offset, OffsetDelta, ProducerEpoch, ProducerId, Sequence, TimestampMs};
 
 use crate::error::AppendError;
+use crate::index::AbortedTransaction;
 use crate::log::Origin;
 
 /// Batches remembered per producer: a client has at most as many requests in flight, and may send
@@ -31,7 +32,7 @@ pub(crate) enum ProducerContent {
     /// Records. Those that coordinators write for a producer carry no sequence.
     Data { sequences: Option<(Sequence, Sequence)>, transactional: bool },
     /// The end of a transaction.
-    EndMarker { coordinator_epoch: i32 },
+    EndMarker { coordinator_epoch: i32, is_abort: bool },
     /// A control batch that compaction has emptied: nothing to learn.
     EmptyControl,
 }
@@ -119,7 +120,7 @@ impl Producer {
                     return Err(AppendError::InvalidTxnState { producer_id });
                 }
             }
-            ProducerContent::EndMarker { coordinator_epoch: requested } => {
+            ProducerContent::EndMarker { coordinator_epoch: requested, .. } => {
                 let current = self.coordinator_epoch;
                 if requested < current {
                     return Err(AppendError::TransactionCoordinatorFenced {
@@ -174,7 +175,7 @@ impl Producer {
                     self.current_txn_first_offset = Some(batch.base_offset);
                 }
             }
-            ProducerContent::EndMarker { coordinator_epoch } => {
+            ProducerContent::EndMarker { coordinator_epoch, .. } => {
                 self.begin_epoch(batch.producer_epoch);
                 self.coordinator_epoch = coordinator_epoch;
                 self.current_txn_first_offset = None;
@@ -204,11 +205,17 @@ pub(crate) enum Verdict {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Producers {
     producers: BTreeMap<ProducerId, Producer>,
+    /// First offsets of transactions that have no marker yet.
+    ongoing: BTreeSet<Offset>,
+    /// First offsets of transactions whose marker, at the other offset, is not below the high
+    /// watermark yet.
+    unreplicated: BTreeMap<Offset, Offset>,
 }
 
 impl Producers {
     pub(crate) fn from_map(producers: BTreeMap<ProducerId, Producer>) -> Self {
-        Producers { producers }
+        let firsts = producers.values().filter_map(|producer| producer.current_txn_first_offset);
+        Producers { ongoing: firsts.collect(), unreplicated: BTreeMap::new(), producers }
     }
 
     pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = (&ProducerId, &Producer)> {
@@ -243,12 +250,41 @@ impl Producers {
         Ok(Verdict::New(batches))
     }
 
-    /// Takes in a batch that the log holds.
-    pub(crate) fn replay(&mut self, batch: &ProducerBatch) {
-        if batch.content != ProducerContent::EmptyControl {
-            let producer =
-                self.producers.entry(batch.producer_id).or_insert_with(Producer::unknown);
-            producer.apply(batch);
+    /// Takes in a batch that the log holds. Returns the transaction that it aborts, if it does. A
+    /// marker without records before it ends none. Source: KIP-98, `ProducerStateManager.completeTxn`.
+    #[must_use = "its segment keeps an aborted transaction"]
+    pub(crate) fn replay(&mut self, batch: &ProducerBatch) -> Option<AbortedTransaction> {
+        if batch.content == ProducerContent::EmptyControl {
+            return None;
+        }
+        let producer = self.producers.entry(batch.producer_id).or_insert_with(Producer::unknown);
+        let before = producer.current_txn_first_offset;
+        producer.apply(batch);
+        let after = producer.current_txn_first_offset;
+        self.ongoing.extend(after);
+        let first_offset = before.filter(|_| after.is_none())?;
+        self.ongoing.remove(&first_offset);
+        self.unreplicated.insert(first_offset, batch.last_offset);
+        let is_abort = matches!(batch.content, ProducerContent::EndMarker { is_abort: true, .. });
+        is_abort.then_some(AbortedTransaction {
+            producer_id: batch.producer_id,
+            first_offset,
+            last_offset: batch.last_offset,
+            last_stable_offset: self.ongoing.first().copied().unwrap_or(batch.last_offset.next()),
+        })
+    }
+
+    /// The first offset of which it is not decided below the high watermark whether a `read_committed`
+    /// reader may see it.
+    pub(crate) fn first_unstable_offset(&self) -> Option<Offset> {
+        let unreplicated = self.unreplicated.keys().next();
+        self.ongoing.first().into_iter().chain(unreplicated).min().copied()
+    }
+
+    /// The markers below `high_watermark` are on every replica that counts.
+    pub(crate) fn advance_high_watermark(&mut self, high_watermark: Offset) {
+        if !self.unreplicated.is_empty() {
+            self.unreplicated.retain(|_, marker| *marker >= high_watermark);
         }
     }
 

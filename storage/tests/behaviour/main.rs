@@ -15,3 +15,4 @@ mod recovery;
 mod replay;
 mod retention;
 mod support;
+mod transactions;

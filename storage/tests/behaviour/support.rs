@@ -11,7 +11,10 @@ use bytes::Bytes;
 use protocol::model::{
     LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence, TimestampMs, Uuid,
 };
-use protocol::record_batch::{BatchBuilder, BatchOptions, BatchProducer, Batches, RecordBatch};
+use protocol::record_batch::{
+    BatchBuilder, BatchOptions, BatchProducer, Batches, ControlRecordType, EndTxnMarker,
+    RecordBatch,
+};
 use reactor::sim::{Knobs, Simulation};
 use storage::{
     AppendAsLeader, Appended, ChunkPool, LogConfig, Opening, Origin, PartitionLog, Settings, Volume,
@@ -119,6 +122,29 @@ fn idempotent_batch(sequence: i32, count: i64, value_size_bytes: usize) -> Recor
         base_sequence: Some(Sequence(sequence)),
     };
     build(i64::from(sequence), count, 1, value_size_bytes, Some(producer))
+}
+
+/// A batch of one record of the transaction of `producer_id`.
+pub fn transactional(producer_id: i64, timestamp: i64) -> RecordBatch {
+    let options = BatchOptions { is_transactional: true, ..of_producer(producer_id) };
+    let mut builder = BatchBuilder::new(options);
+    builder.append(TimestampMs(timestamp), Some(b"key"), Some(&[b'.'; 1000]), &[]);
+    RecordBatch::new(builder.build()).expect("a valid batch")
+}
+
+/// The end of the transaction of `producer_id`.
+pub fn marker(producer_id: i64, kind: ControlRecordType) -> RecordBatch {
+    let options =
+        BatchOptions { is_transactional: true, is_control: true, ..of_producer(producer_id) };
+    let mut builder = BatchBuilder::new(options);
+    builder.append_control(TimestampMs(0), kind, &EndTxnMarker { coordinator_epoch: 0 }.value());
+    RecordBatch::new(builder.build()).expect("a valid batch")
+}
+
+fn of_producer(producer_id: i64) -> BatchOptions {
+    let id = ProducerId(producer_id);
+    let producer = BatchProducer { id, epoch: ProducerEpoch(0), base_sequence: None };
+    BatchOptions { producer: Some(producer), ..Default::default() }
 }
 
 fn build(

@@ -1,7 +1,7 @@
 //! From the owners' results to one answer, within its size.
 
 use protocol::messages::fetch::{
-    EpochEndOffset, FetchResponse, FetchableTopicResponse, PartitionData,
+    AbortedTransaction, EpochEndOffset, FetchResponse, FetchableTopicResponse, PartitionData,
 };
 use protocol::model::Offset;
 use protocol::wire::Records;
@@ -21,6 +21,7 @@ pub fn merge(plan: Plan, results: Vec<FetchResult>) -> FetchResponse {
         for (partition, mut result) in topic.partitions.iter().zip(&mut results) {
             if !nothing_yet && result.size_bytes > size_bytes_left {
                 result.slices.clear();
+                result.aborted.clear();
                 result.size_bytes = 0;
             }
             nothing_yet &= result.size_bytes == 0;
@@ -34,6 +35,14 @@ pub fn merge(plan: Plan, results: Vec<FetchResult>) -> FetchResponse {
         });
     }
     FetchResponse { responses, ..Default::default() }
+}
+
+fn aborted(transactions: &[storage::AbortedTransaction]) -> Vec<AbortedTransaction> {
+    let on_the_wire = |transaction: &storage::AbortedTransaction| AbortedTransaction {
+        producer_id: transaction.producer_id.0,
+        first_offset: transaction.first_offset.0,
+    };
+    transactions.iter().map(on_the_wire).collect()
 }
 
 fn partition_data(
@@ -52,8 +61,8 @@ fn partition_data(
         last_stable_offset: Offset::to_wire(result.last_stable_offset),
         log_start_offset: Offset::to_wire(result.log_start_offset),
         diverging_epoch,
-        // Without transactions none is aborted; null says that nobody asked.
-        aborted_transactions: read_committed.then(Vec::new),
+        // Null says that nobody asked.
+        aborted_transactions: read_committed.then(|| aborted(&result.aborted)),
         preferred_read_replica: -1,
         records: Some(result.slices.into_iter().collect::<Records>()),
         ..Default::default()

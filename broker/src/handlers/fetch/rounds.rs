@@ -45,6 +45,7 @@ impl Round {
                 key: plan.key,
                 parts: parts.clone(),
                 size_bytes_max: plan.size_bytes_max,
+                read_committed: plan.read_committed,
                 wait: plan.deadline.map(|deadline| FetchWait {
                     deadline,
                     threshold_bytes: had_bytes + share_bytes,

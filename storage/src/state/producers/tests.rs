@@ -17,7 +17,7 @@ fn data(producer_epoch: i16, first: i32, count: i32, base_offset: i64) -> Produc
 
 fn marker(producer_epoch: i16, coordinator_epoch: i32, offset: i64) -> ProducerBatch {
     ProducerBatch {
-        content: ProducerContent::EndMarker { coordinator_epoch },
+        content: ProducerContent::EndMarker { coordinator_epoch, is_abort: true },
         ..data(producer_epoch, 0, 1, offset)
     }
 }
@@ -29,7 +29,9 @@ fn transactional(batch: ProducerBatch) -> ProducerBatch {
 
 fn after(batches: &[ProducerBatch]) -> Producers {
     let mut producers = Producers::default();
-    batches.iter().for_each(|batch| producers.replay(batch));
+    for batch in batches {
+        let _ = producers.replay(batch);
+    }
     producers
 }
 
@@ -121,7 +123,7 @@ fn a_transaction_begins_with_its_first_batch_and_ends_with_its_marker() {
     assert_eq!(outcome(&open, data(3, 3, 1, 0), Origin::Client), Outcome::InvalidTxnState);
 
     let mut ended = open.clone();
-    ended.replay(&marker(3, 7, 103));
+    let _ = ended.replay(&marker(3, 7, 103));
     assert!(open_transactions(&ended).is_empty());
     assert_eq!(outcome(&ended, data(3, 3, 1, 0), Origin::Client), Outcome::New);
     let older = marker(3, 6, 104);
@@ -129,7 +131,7 @@ fn a_transaction_begins_with_its_first_batch_and_ends_with_its_marker() {
 
     // A marker with the next epoch: the producer starts at sequence 0 again.
     let mut bumped = open;
-    bumped.replay(&marker(4, 7, 103));
+    let _ = bumped.replay(&marker(4, 7, 103));
     assert_eq!(outcome(&bumped, data(4, 3, 1, 0), Origin::Client), Outcome::Expected(0));
     assert_eq!(outcome(&bumped, data(4, 0, 1, 0), Origin::Client), Outcome::New);
 }
@@ -155,4 +157,39 @@ fn idle_producers_are_forgotten_unless_in_a_transaction() {
         assert_eq!(producers.iter().len(), left, "at {now}");
         assert_eq!(in_transaction.iter().len(), 1, "at {now}");
     }
+}
+
+/// A batch of `producer_id`'s transaction at `offset`, or its marker.
+fn of(producer_id: i64, offset: i64, content: ProducerContent) -> ProducerBatch {
+    ProducerBatch { producer_id: ProducerId(producer_id), content, ..data(0, 0, 1, offset) }
+}
+
+#[test]
+fn the_first_unstable_offset_follows_transactions_and_the_high_watermark() {
+    let records = ProducerContent::Data { sequences: None, transactional: true };
+    let abort = ProducerContent::EndMarker { coordinator_epoch: 0, is_abort: true };
+    let commit = ProducerContent::EndMarker { coordinator_epoch: 0, is_abort: false };
+    let mut producers = Producers::default();
+    for (batch, aborted, unstable) in [
+        (of(1, 10, records), None, Some(10)),
+        (of(2, 12, records), None, Some(10)),
+        (of(1, 13, records), None, Some(10)),
+        (of(3, 14, abort), None, Some(10)), // it has no records: nothing ends
+        (of(1, 15, abort), Some((10, 15, 12)), Some(10)), // until the marker is replicated
+        (of(2, 17, commit), None, Some(10)),
+        (of(3, 18, records), None, Some(10)),
+    ] {
+        let found = producers.replay(&batch);
+        let found = found.map(|it| (it.first_offset.0, it.last_offset.0, it.last_stable_offset.0));
+        assert_eq!(found, aborted, "{batch:?}");
+        assert_eq!(producers.first_unstable_offset().map(|it| it.0), unstable, "{batch:?}");
+    }
+    for (high_watermark, unstable) in [(15, 10), (16, 12), (18, 18), (40, 18)] {
+        producers.advance_high_watermark(Offset(high_watermark));
+        assert_eq!(producers.first_unstable_offset(), Some(Offset(unstable)), "{high_watermark}");
+    }
+    let kept = Producers::decode_snapshot(&producers.encode_snapshot()).expect("valid");
+    assert_eq!(kept.first_unstable_offset(), Some(Offset(18)), "an open one survives a restart");
+    let ended = producers.replay(&of(3, 41, abort)).expect("aborted");
+    assert_eq!(ended.last_stable_offset, Offset(42), "no other is open");
 }
