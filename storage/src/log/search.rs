@@ -32,11 +32,15 @@ impl Inner {
         .await
     }
 
-    /// The first record that has the largest timestamp.
+    /// The first record that has the largest timestamp of those from `log_start_offset` on.
     pub(super) async fn max_timestamp(&self) -> Result<Option<TimestampOffset>, StorageError> {
+        let start = self.state.borrow().log_start_offset;
         let mut largest: Option<(TimestampMs, Offset)> = None;
         for segment in self.segment_offsets() {
-            let found = self.segment_max_timestamp(segment).await?;
+            let mut found = self.segment_max_timestamp(segment).await?;
+            if found.is_some_and(|(_, offset)| offset < start) {
+                found = self.max_timestamp_behind(start, segment).await?;
+            }
             if let Some((timestamp, offset)) = found
                 && largest.is_none_or(|(known, _)| timestamp > known)
             {
@@ -46,15 +50,40 @@ impl Inner {
         let Some((timestamp, offset)) = largest else {
             return Ok(None);
         };
-        let start = self.state.borrow().log_start_offset;
         self.find(offset.max(start), |batch| {
-            if batch.header().max_timestamp == timestamp {
-                batch.first_at_max_timestamp(DECOMPRESSED_SIZE_BYTES_MAX)
-            } else {
-                Ok(None)
+            if batch.header().max_timestamp != timestamp {
+                return Ok(None);
             }
+            if batch.header().base_offset >= start {
+                return batch.first_at_max_timestamp(DECOMPRESSED_SIZE_BYTES_MAX);
+            }
+            batch.first_at_or_after(timestamp, start, DECOMPRESSED_SIZE_BYTES_MAX)
         })
         .await
+    }
+
+    /// The largest timestamp of the batches of `segment` from the one that holds `start` on: the index
+    /// only knows that of all.
+    async fn max_timestamp_behind(
+        &self,
+        start: Offset,
+        segment: Offset,
+    ) -> Result<Option<(TimestampMs, Offset)>, StorageError> {
+        let end = self.state.borrow().segments.get(&segment).map(|segment| segment.next_offset);
+        let Some(end) = end.filter(|&end| end > start) else {
+            return Ok(None);
+        };
+        let mut largest: Option<(TimestampMs, Offset)> = None;
+        self.find(start, |batch| {
+            let (timestamp, offset) = (batch.header().max_timestamp, batch.header().last_offset());
+            if largest.is_none_or(|(known, _)| timestamp > known) {
+                largest = Some((timestamp, offset));
+            }
+            let is_last = batch.header().next_offset() >= end;
+            Ok(is_last.then_some(TimestampAndOffset { timestamp, offset }))
+        })
+        .await?;
+        Ok(largest)
     }
 
     /// Where to begin a search for `target`: at or before the first record that has it.
@@ -88,7 +117,7 @@ impl Inner {
     async fn find(
         &self,
         from: Offset,
-        wanted: impl Fn(&RecordBatch) -> Result<Option<TimestampAndOffset>, RecordError>,
+        mut wanted: impl FnMut(&RecordBatch) -> Result<Option<TimestampAndOffset>, RecordError>,
     ) -> Result<Option<TimestampOffset>, StorageError> {
         let mut from = from;
         loop {
@@ -100,7 +129,13 @@ impl Inner {
             };
             let read = match self.read(selection).await {
                 Ok(read) => read,
-                // Truncation or retention has taken what was looked for.
+                // Retention has come by, or a truncation.
+                Err(ReadError::OffsetOutOfRange { log_start_offset, .. })
+                    if from < log_start_offset =>
+                {
+                    from = log_start_offset;
+                    continue;
+                }
                 Err(ReadError::OffsetOutOfRange { .. }) => return Ok(None),
                 Err(ReadError::Storage(error)) => return Err(error),
             };

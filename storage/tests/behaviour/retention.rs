@@ -161,6 +161,33 @@ fn a_deleted_file_stays_for_its_delay_and_no_longer() {
 }
 
 #[test]
+fn searches_by_time_see_nothing_below_the_log_start() {
+    in_both_worlds(|directory| async move {
+        let log = create(&directory).await;
+        for timestamp in [1000, 9000, 2000, 3000] {
+            append(&log, &batch(timestamp, 10, 10));
+        }
+        log.flush().await.expect("durable");
+        log.set_high_watermark(log.log_end_offset());
+        for (start, first_of_2500, largest) in [
+            (0, Some((10, 9000)), (19, 9009)),
+            (15, Some((15, 9005)), (19, 9009)),
+            (20, Some((30, 3000)), (39, 3009)),
+            (35, Some((35, 3005)), (39, 3009)),
+        ] {
+            log.raise_log_start(Offset(start)).expect("in range");
+            let found = log.offset_for_timestamp(TimestampMs(2500)).await.expect("searched");
+            let found = found.map(|it| (it.offset.0, it.timestamp.0));
+            assert_eq!(found, first_of_2500, "from {start}");
+            let found = log.max_timestamp().await.expect("searched").expect("a record");
+            assert_eq!((found.offset.0, found.timestamp.0), largest, "from {start}");
+        }
+        log.raise_log_start(Offset(40)).expect("in range");
+        assert_eq!(log.max_timestamp().await.expect("searched"), None);
+    });
+}
+
+#[test]
 fn who_reads_what_is_being_deleted_ends_cleanly() {
     in_both_worlds(|directory| async move {
         let volume = volume(&directory);
