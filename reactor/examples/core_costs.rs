@@ -197,7 +197,7 @@ fn helper_calls(busy: bool) -> Vec<Duration> {
         let mut spans = Vec::new();
         for _ in 0..2_000 {
             let asked = reactor::now();
-            reactor::directory::free_bytes(&std::env::temp_dir()).await.unwrap();
+            reactor::directory::space(&std::env::temp_dir()).await.unwrap();
             spans.push(reactor::now() - asked);
         }
         spans

@@ -63,9 +63,17 @@ pub async fn write_atomic(path: &Path, contents: &[u8]) -> io::Result<()> {
     dispatch!(write_atomic(path, contents))
 }
 
-/// Bytes that can still be allocated on the file system of `path`.
-pub async fn free_bytes(path: &Path) -> io::Result<u64> {
-    dispatch!(free_bytes(path))
+/// The size of a file system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    pub total_bytes: u64,
+    /// What can still be allocated by anyone, which is less than what the superuser may.
+    pub free_bytes: u64,
+}
+
+/// The file system that `path` lies on.
+pub async fn space(path: &Path) -> io::Result<Space> {
+    dispatch!(space(path))
 }
 
 /// A lock on a directory, by an `F_OFD_SETLK` write lock on its `.lock` file, which Java's

@@ -20,6 +20,9 @@ pub enum StorageError {
         "partition {directory} is offline: {reason}. `millrace storage recover` says what to do"
     )]
     PartitionOffline { directory: PathBuf, reason: String },
+    /// No blocks are left for records. Nothing has changed, and the log is online.
+    #[error("the disk of {directory} is full: free some space; records are taken again by then")]
+    Full { directory: PathBuf },
     #[error("log {directory} is closed")]
     Closed { directory: PathBuf },
     /// What was waited for has been cut off by `truncate_to`.
@@ -47,10 +50,20 @@ pub enum StorageError {
 }
 
 impl StorageError {
-    /// The file system has no room: nothing was changed, and it may go on later.
-    pub(crate) fn is_full_disk(&self) -> bool {
-        matches!(self, StorageError::Io { source, .. }
-            if source.kind() == io::ErrorKind::StorageFull)
+    /// Whether nothing has failed but that the disk has no blocks left, so that the same may be tried
+    /// again. A flush is another matter: what it did not write is lost.
+    pub(crate) fn is_full(&self) -> bool {
+        match self {
+            StorageError::Full { .. } => true,
+            StorageError::Io { operation, source, .. } => {
+                let is_full = matches!(
+                    source.kind(),
+                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+                );
+                is_full && *operation != "flush"
+            }
+            _ => false,
+        }
     }
 
     pub(crate) fn io(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {

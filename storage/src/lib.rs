@@ -23,6 +23,7 @@ mod retention;
 mod segment;
 pub mod settings;
 mod small_file;
+mod space;
 mod state;
 #[cfg(test)]
 mod test_batches;

@@ -7,6 +7,7 @@ mod lifecycle;
 mod progress;
 mod read;
 mod retention;
+mod room;
 mod search;
 mod start;
 mod state;
@@ -175,9 +176,18 @@ impl PartitionLog {
         self.0.append_replayed(batch)
     }
 
-    /// Waits while too much is in memory that is not on disk yet.
-    pub async fn ready_for_append(&self) -> Result<(), StorageError> {
-        self.0.ready_for_append().await
+    /// Waits while too much is in memory that is not on disk yet. What is replayed is never refused:
+    /// it was accepted before.
+    pub(crate) async fn ready_for_replay(&self) -> Result<(), StorageError> {
+        self.0.ready_for_replay().await
+    }
+
+    /// Waits while too much is in memory that is not on disk yet, and until batches of `size_bytes`
+    /// have room on disk. What is appended in the same turn has that room.
+    ///
+    /// Errors: `Full` while the disk is; the same call succeeds once space is freed.
+    pub async fn ready_for_append(&self, size_bytes: usize) -> Result<(), StorageError> {
+        self.0.ready_for_append(size_bytes).await
     }
 
     /// Waits until all below `until` is as durable as [`LogConfig::durability`] asks. Errors: `Offline`; `Truncated` where a truncation

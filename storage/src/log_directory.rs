@@ -19,6 +19,8 @@ use crate::error::StorageError;
 use crate::journal::guard;
 use crate::log::{Opening, PartitionLog};
 use crate::replay::{ReplayProgress, Replayed, replay};
+use crate::settings::Settings;
+use crate::space::Space;
 use crate::volume::Volume;
 use checkpoints::Offsets;
 
@@ -60,11 +62,12 @@ impl LogDirectory {
     /// clean-stop marker away, durably: from here on, a stop without a new one is unclean.
     ///
     /// Errors: `Locked`; `Malformed` for a directory in it that is no partition's, as in Kafka.
-    pub async fn open(path: &Path) -> Result<LogDirectory, StorageError> {
+    pub async fn open(path: &Path, settings: &Settings) -> Result<LogDirectory, StorageError> {
         let lock = reactor::directory::lock(path).await.map_err(|error| match error.kind() {
             io::ErrorKind::WouldBlock => StorageError::Locked { path: path.to_owned() },
             _ => StorageError::io("lock", path)(error),
         })?;
+        Space::new(path, settings).prepare_start().await;
         let entries =
             reactor::directory::list(path).await.map_err(StorageError::io("list", path))?;
         let (partitions, deleted) = find_partitions(path, &entries)?;

@@ -261,7 +261,7 @@ impl LogReplay {
             if batch.header().base_offset != log.log_end_offset() || batch.verify_crc().is_err() {
                 return Ok(None);
             }
-            log.ready_for_append().await?;
+            log.ready_for_replay().await?;
             log.append_replayed(&batch)?;
             appended_bytes += batch.size_bytes() as u64;
         }

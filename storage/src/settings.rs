@@ -31,6 +31,13 @@ pub struct Settings {
     /// How long bytes stay in the journal alone at most, and how often idle logs are looked for. A
     /// checkpoint costs a flush of each segment that was written to meanwhile; it saves replay.
     pub checkpoint_interval_ms: u64,
+    /// Blocks that a segment gets ahead of its records: as many bytes as it has, but at least and at
+    /// most so many. An idle partition keeps the least.
+    pub allocation_size_bytes_min: u64,
+    pub allocation_size_bytes_max: u64,
+    /// Blocks set aside in each log directory for the time when its disk is full; a 64th of a small
+    /// disk.
+    pub reserve_size_bytes_max: u64,
 }
 
 impl Default for Settings {
@@ -48,6 +55,9 @@ impl Default for Settings {
             write_behind_size_bytes: 1 << 20,
             dirty_size_bytes_max: 32 << 20,
             checkpoint_interval_ms: 5000,
+            allocation_size_bytes_min: 16 << 10,
+            allocation_size_bytes_max: 64 << 20,
+            reserve_size_bytes_max: 64 << 20,
         }
     }
 }

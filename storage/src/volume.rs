@@ -20,6 +20,7 @@ use crate::error::StorageError;
 use crate::journal::Journal;
 use crate::log::{Inner, PartitionLog};
 use crate::settings::Settings;
+use crate::space::Space;
 use crate::trash::{Discarded, Trash};
 use busy::Busy;
 pub(crate) use dirty::DirtyBytes;
@@ -34,6 +35,7 @@ pub struct Volume {
     path: PathBuf,
     settings: Settings,
     chunks: Rc<ChunkPool>,
+    space: Space,
     /// Absent where nobody but the log itself is to know where it ends.
     checkpoint: Option<CoreCheckpoint>,
     trash: Rc<Trash>,
@@ -84,6 +86,7 @@ impl Volume {
         journal_of: Option<u32>,
     ) -> Rc<Volume> {
         Rc::new(Volume {
+            space: Space::new(path, &settings),
             path: path.to_owned(),
             dirty: DirtyTotal::new(settings.dirty_size_bytes_max),
             settings,
@@ -235,5 +238,10 @@ impl Volume {
 
     pub(crate) fn failure(&self) -> Option<StorageError> {
         self.failed.borrow().clone()
+    }
+
+    /// What may be taken of the directory's disk.
+    pub(crate) fn space(&self) -> &Space {
+        &self.space
     }
 }

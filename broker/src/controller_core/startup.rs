@@ -80,14 +80,17 @@ pub async fn start(core: &Core) -> Result<Started, StartError> {
     for path in &config.log_dirs {
         let id = identity.check(path).await?;
         ids.push(id);
-        directories.push(LogDirectory::open(path).await?);
+        directories.push(LogDirectory::open(path, &config.storage).await?);
     }
     let metadata = config.metadata_log_dir.as_path();
     // A directory of its own for the metadata log is locked like the others.
     let known = directories.iter().position(|known| known.path() == metadata);
     let (metadata_id, _own) = match known {
         Some(known) => (ids[known], None),
-        None => (identity.check(metadata).await?, Some(LogDirectory::open(metadata).await?)),
+        None => (
+            identity.check(metadata).await?,
+            Some(LogDirectory::open(metadata, &config.storage).await?),
+        ),
     };
     let is_clean = directories.iter().all(LogDirectory::was_clean);
     let cluster_id: Arc<str> = identity.cluster_id.map(|(id, _)| id).unwrap_or_default().into();

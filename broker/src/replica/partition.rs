@@ -167,13 +167,13 @@ impl Partition {
             wait.settle(part, ProduceResult::refused(error, None));
             return;
         }
-        let is_ready = self.backlog.borrow().is_empty() && {
-            let ready = std::pin::pin!(self.log.ready_for_append());
-            is_resolved(ready)
-        };
-        if is_ready {
-            self.append_now(&batches, until_durable, wait, part);
-            return;
+        if self.backlog.borrow().is_empty() {
+            let ready = std::pin::pin!(self.log.ready_for_append(size_of(&batches)));
+            match resolved(ready) {
+                Some(Ok(())) => return self.append_now(&batches, until_durable, wait, part),
+                Some(Err(error)) => return wait.settle(part, refusal(&error.into())),
+                None => {}
+            }
         }
         let mut backlog = self.backlog.borrow_mut();
         backlog.push_back(BacklogEntry { batches, until_durable, wait: wait.clone(), part });
@@ -185,8 +185,9 @@ impl Partition {
 
     async fn drain_backlog(self: Rc<Self>) {
         loop {
-            // An error here shows again, with its code, in the append itself.
-            let _ = self.log.ready_for_append().await;
+            let next = self.backlog.borrow().front().map(|next| size_of(&next.batches));
+            let Some(size_bytes) = next else { return };
+            let ready = self.log.ready_for_append(size_bytes).await;
             let mut backlog = self.backlog.borrow_mut();
             let Some(BacklogEntry { batches, until_durable, wait, part }) = backlog.pop_front()
             else {
@@ -194,7 +195,10 @@ impl Partition {
             };
             let is_last = backlog.is_empty();
             drop(backlog);
-            self.append_now(&batches, until_durable, &wait, part);
+            match ready {
+                Ok(()) => self.append_now(&batches, until_durable, &wait, part),
+                Err(error) => wait.settle(part, refusal(&error.into())),
+            }
             if is_last {
                 return;
             }
@@ -352,10 +356,17 @@ impl Partition {
     }
 }
 
-/// Whether `future` is ready now; it is dropped where it is not.
-fn is_resolved<F: Future>(mut future: std::pin::Pin<&mut F>) -> bool {
+fn size_of(batches: &[RecordBatch]) -> usize {
+    batches.iter().map(RecordBatch::size_bytes).sum()
+}
+
+/// What `future` gives where it is ready now; it is dropped where it is not.
+fn resolved<F: Future>(mut future: std::pin::Pin<&mut F>) -> Option<F::Output> {
     let waker = std::task::Waker::noop();
-    future.as_mut().poll(&mut std::task::Context::from_waker(waker)).is_ready()
+    match future.as_mut().poll(&mut std::task::Context::from_waker(waker)) {
+        std::task::Poll::Ready(output) => Some(output),
+        std::task::Poll::Pending => None,
+    }
 }
 
 /// What a client is told of a refused append.

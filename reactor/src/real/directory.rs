@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::core::RealCore;
-use crate::directory::Entry;
+use crate::directory::{Entry, Space};
 
 /// The most that `read` reads.
 const READ_SIZE_MAX: u64 = 16 << 20;
@@ -109,7 +109,7 @@ pub(crate) async fn write_atomic(
     .await
 }
 
-pub(crate) async fn free_bytes(core: &Rc<RealCore>, path: &Path) -> io::Result<u64> {
+pub(crate) async fn space(core: &Rc<RealCore>, path: &Path) -> io::Result<Space> {
     with(core, path, |path| {
         let path = std::ffi::CString::new(path.as_os_str().as_bytes())?;
         // SAFETY: a statvfs is an array of integers, which the call may write; `path` is a C string.
@@ -118,7 +118,10 @@ pub(crate) async fn free_bytes(core: &Rc<RealCore>, path: &Path) -> io::Result<u
             (libc::statvfs(path.as_ptr(), &mut found), found)
         };
         match result {
-            0 => Ok(found.f_bavail.saturating_mul(found.f_frsize)),
+            0 => Ok(Space {
+                total_bytes: found.f_blocks.saturating_mul(found.f_frsize),
+                free_bytes: found.f_bavail.saturating_mul(found.f_frsize),
+            }),
             _ => Err(io::Error::last_os_error()),
         }
     })

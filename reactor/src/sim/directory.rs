@@ -11,7 +11,7 @@ use super::disk::Disk;
 use super::file::File;
 use super::world::World;
 use crate::buffer::{ALIGNMENT, AlignedBuffer};
-use crate::directory::Entry;
+use crate::directory::{Entry, Space};
 use crate::file::Open;
 use crate::sync::oneshot;
 
@@ -154,8 +154,8 @@ async fn write_flushed(core: &Rc<SimCore>, path: &Path, contents: &[u8]) -> io::
     file.flush().await
 }
 
-pub(crate) async fn free_bytes(core: &Rc<SimCore>, path: &Path) -> io::Result<u64> {
-    on_names(core, path, |disk, world, _| Ok(disk.free_bytes(world))).await
+pub(crate) async fn space(core: &Rc<SimCore>, path: &Path) -> io::Result<Space> {
+    on_names(core, path, |disk, world, _| Ok(disk.space(world))).await
 }
 
 /// Held until dropped, or until its process is gone.

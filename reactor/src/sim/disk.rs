@@ -19,7 +19,7 @@ use super::core::SimCore;
 use super::node::Life;
 use super::world::{Trace, World};
 use crate::buffer::ALIGNMENT;
-use crate::directory::Entry;
+use crate::directory::{Entry, Space};
 use crate::file::Open;
 use crate::sync::oneshot;
 
@@ -259,14 +259,20 @@ impl Disk {
         Ok(())
     }
 
-    fn free_blocks(&self, world: &World) -> u64 {
+    fn capacity_bytes(&self, world: &World) -> u64 {
         let capacity = self.faults.borrow().capacity_bytes;
-        let capacity = capacity.unwrap_or(world.knobs().disk_capacity_bytes);
-        (capacity / ALIGNMENT as u64).saturating_sub(self.used_blocks.get())
+        capacity.unwrap_or(world.knobs().disk_capacity_bytes)
     }
 
-    pub(super) fn free_bytes(&self, world: &World) -> u64 {
-        self.free_blocks(world) * ALIGNMENT as u64
+    fn free_blocks(&self, world: &World) -> u64 {
+        (self.capacity_bytes(world) / ALIGNMENT as u64).saturating_sub(self.used_blocks.get())
+    }
+
+    pub(super) fn space(&self, world: &World) -> Space {
+        Space {
+            total_bytes: self.capacity_bytes(world),
+            free_bytes: self.free_blocks(world) * ALIGNMENT as u64,
+        }
     }
 
     /// Runs `action` on the content of `inode`, which may allocate `missing` blocks, and accounts for

@@ -157,9 +157,10 @@ async fn zeroed(
     number: u64,
     size_bytes: u64,
 ) -> Result<JournalFile, StorageError> {
-    let free = reactor::directory::free_bytes(directory)
+    let free = reactor::directory::space(directory)
         .await
-        .map_err(StorageError::io("measure", directory))?;
+        .map_err(StorageError::io("measure", directory))?
+        .free_bytes;
     let size_bytes = size_bytes.min(free / FREE_PART / ALIGNMENT as u64 * ALIGNMENT as u64);
     let file = JournalFile::open(directory, core, number, Open::New).await?;
     match fill(&file, size_bytes).await {

@@ -7,7 +7,6 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use protocol::model::Offset;
-use reactor::buffer::ALIGNMENT;
 use reactor::file::{File, Open};
 
 use super::progress::{Due, Progress};
@@ -58,6 +57,11 @@ impl Inner {
         // In one turn with the look that finds nothing to do: what is due later starts another.
         while let Some(step) = self.next_step() {
             if let Err(error) = self.execute(step).await {
+                if error.is_full() && !self.is_deleted() {
+                    // Nothing is lost: the same step again, once there are blocks.
+                    self.volume.space().make_room().await;
+                    continue;
+                }
                 self.volume.log_failed(&self, error);
                 break;
             }
@@ -113,6 +117,7 @@ impl Inner {
             segment.on_disk = true;
             segment.file.get_or_insert(file);
         }
+        self.room_changed.notify_all();
         Ok(())
     }
 
@@ -123,6 +128,7 @@ impl Inner {
         pending: PendingWrites,
     ) -> Result<(), StorageError> {
         let path = path_of(&self.directory, FileKind::Log, segment);
+        self.allocate_for_write(segment, &file, u64::from(pending.end)).await?;
         write_all(&file, pending.writes).await.map_err(StorageError::io("write", &path))?;
         let end = Cursor { segment, position: pending.end, offset: pending.next_offset };
         self.progress(|state| {
@@ -196,14 +202,14 @@ impl Inner {
                 File::open(&path, Open::Existing).await.map_err(StorageError::io("open", &path))?
             }
         };
+        self.room_is_made().await;
         cut_to_size(&file, parts.size_bytes, &path).await?;
         for (kind, offset, bytes) in [
             (FileKind::OffsetIndex, base_offset, &parts.offset_index),
             (FileKind::TimeIndex, base_offset, &parts.time_index),
             (FileKind::ProducerSnapshot, parts.next_offset, &parts.snapshot),
         ] {
-            let path = path_of(directory, kind, offset);
-            write_atomic(&path, bytes).await?;
+            self.write_essential(&path_of(directory, kind, offset), bytes).await?;
         }
         if !parts.aborted.is_empty() {
             let path = path_of(directory, FileKind::TransactionIndex, base_offset);
@@ -215,6 +221,7 @@ impl Inner {
         if let Some(segment) = state.segments.get_mut(&base_offset) {
             segment.indexes = Indexes::Written(None);
             segment.file = None;
+            segment.completion = None;
         }
         drop(state);
         // The recovery point may have moved.
@@ -241,20 +248,24 @@ impl Inner {
         })
     }
 
-    /// Waits while too much of the core's is in no file.
-    pub(super) async fn ready_for_append(&self) -> Result<(), StorageError> {
+    /// Replaces a small file, which a log needs to go on: where the disk is full it waits for room.
+    pub(super) async fn write_essential(
+        &self,
+        path: &Path,
+        bytes: &[u8],
+    ) -> Result<(), StorageError> {
         loop {
-            let has_room = {
-                let state = self.state.borrow();
-                self.check_open(&state)?;
-                if let Some(has_room) = self.volume.room() {
-                    has_room
-                } else {
-                    return Ok(());
+            match write_atomic(path, bytes).await {
+                Err(error) if error.is_full() && !self.is_deleted() => {
+                    self.volume.space().make_room().await;
                 }
-            };
-            has_room.await;
+                done => return done,
+            }
         }
+    }
+
+    fn is_deleted(&self) -> bool {
+        matches!(self.state.borrow().phase, Phase::Deleted)
     }
 
     pub(super) async fn wait_durable(&self, until: Offset) -> Result<(), StorageError> {
@@ -368,7 +379,7 @@ async fn write_all(file: &File, mut writes: Vec<(Bytes, u64)>) -> std::io::Resul
     outcome
 }
 
-/// Cuts the zeros behind the last batch off, durably.
+/// Cuts the zeros behind the last batch off, durably: padding, and what was allocated ahead.
 pub(super) async fn cut_to_size(
     file: &File,
     size_bytes: u32,
@@ -379,7 +390,7 @@ pub(super) async fn cut_to_size(
         return Ok(());
     }
     assert!(
-        file.size() < size_bytes + ALIGNMENT as u64,
+        file.size() > size_bytes,
         "{} has {} bytes where its log has {size_bytes}",
         path.display(),
         file.size()

@@ -32,6 +32,14 @@ pub(super) async fn create(
     config: LogConfig,
     topic_id: TopicId,
 ) -> Result<Rc<Inner>, StorageError> {
+    volume.space().on_reserve(async || make(directory, topic_id).await).await?;
+    let log = open(volume, directory, config, Opening::default()).await?;
+    log.fence(FenceKind::Creation).await?;
+    Ok(log)
+}
+
+/// Makes the files of an empty log, durably; what is there already of them stays.
+async fn make(directory: &Path, topic_id: TopicId) -> Result<(), StorageError> {
     reactor::directory::create_all(directory)
         .await
         .map_err(StorageError::io("create", directory))?;
@@ -42,10 +50,7 @@ pub(super) async fn create(
     }
     // Kafka takes a log without this file for a stray one: it is durable before anything else.
     partition_metadata::write(directory, topic_id).await?;
-    create_segment(directory, Offset::ZERO).await?;
-    let log = open(volume, directory, config, Opening::default()).await?;
-    log.fence(FenceKind::Creation).await?;
-    Ok(log)
+    create_segment(directory, Offset::ZERO).await
 }
 
 pub(super) async fn open(
@@ -58,7 +63,10 @@ pub(super) async fn open(
         return Err(error);
     }
     let now = TimestampMs(reactor::wall_clock());
-    let loaded = load(volume, directory, &config, &opening, now).await?;
+    let loaded = volume
+        .space()
+        .on_reserve(async || load(volume, directory, &config, &opening, now).await)
+        .await?;
     let name = directory.file_name().and_then(|name| name.to_str());
     let topic_id = loaded.topic_id;
     let log = Rc::new(Inner {
@@ -76,6 +84,8 @@ pub(super) async fn open(
         writer_runs: Cell::new(false),
         is_offered: Cell::new(false),
         is_awake: Cell::new(false),
+        is_making_room: Cell::new(false),
+        room_changed: reactor::sync::Notify::new(),
     });
     volume.add(&log);
     Ok(log)
@@ -94,6 +104,7 @@ impl State {
             log_start_offset: loaded.log_start_offset,
             high_watermark: loaded.high_watermark,
             progress: Progress::new(loaded.end),
+            next_grant: None,
             read_ends: Vec::new(),
             dirty: volume.dirty_bytes(),
             unsealed: BTreeMap::new(),
@@ -169,7 +180,7 @@ impl Inner {
             state.touched
         };
         if touched {
-            self.complete_files().await?;
+            self.volume.space().on_reserve(async || self.complete_files().await).await?;
         }
         self.state.borrow_mut().touched = false;
         self.let_go();
@@ -377,8 +388,12 @@ impl Inner {
             (state.config.clone(), opening)
         };
         let now = TimestampMs(reactor::wall_clock());
-        let loaded = load(&self.volume, &self.directory, &config, &opening, now).await?;
-        write_leader_epochs(&self.directory, &loaded.epochs.encode()).await?;
+        let (volume, space) = (&self.volume, self.volume.space());
+        let loaded = space
+            .on_reserve(async || load(volume, &self.directory, &config, &opening, now).await)
+            .await?;
+        let epochs = loaded.epochs.encode();
+        space.on_reserve(async || write_leader_epochs(&self.directory, &epochs).await).await?;
         {
             let mut state = self.state.borrow_mut();
             let (truncations, generation) = (state.truncations + 1, state.checkpoint_generation);

@@ -202,6 +202,7 @@ impl State {
         self.unsealed.insert(rolled, Unsealed { snapshot, sealing: false });
         let mut segment = Segment::new(base_offset, now);
         segment.draw_roll_jitter(&self.config);
+        segment.grant = self.next_grant.take();
         self.segments.insert(base_offset, segment);
     }
 }

@@ -17,6 +17,7 @@ use crate::config::LogConfig;
 use crate::error::StorageError;
 use crate::log_directory::TopicPartition;
 use crate::segment::Segment;
+use crate::space::Grant;
 use crate::state::{LeaderEpochs, Producers};
 use crate::volume::{DirtyBytes, LogId, Volume};
 
@@ -45,6 +46,10 @@ pub(crate) struct Inner {
     pub(crate) is_offered: Cell<bool>,
     /// The volume looks after it: it is not at rest.
     pub(crate) is_awake: Cell<bool>,
+    /// A task allocates blocks, or asks for a grant.
+    pub(super) is_making_room: Cell<bool>,
+    /// It has ended, or a segment has got its file.
+    pub(super) room_changed: Notify,
 }
 
 impl Drop for Inner {
@@ -76,6 +81,8 @@ pub(crate) struct State {
     /// As the replica said last; the log start until it has.
     pub(super) high_watermark: Offset,
     pub(super) progress: Progress,
+    /// Room for the segment that the next roll begins.
+    pub(super) next_grant: Option<Grant>,
     /// Where readers of files have stopped, the latest last: where they will go on.
     pub(super) read_ends: Vec<Cursor>,
     /// Bytes appended that no file has yet.

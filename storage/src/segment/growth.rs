@@ -9,6 +9,7 @@ use reactor::file::File;
 use crate::checkpoint::LastBatch;
 use crate::config::LogConfig;
 use crate::index::{AbortedTransaction, IndexedBatch, OffsetIndex, SegmentIndexes, WrittenIndexes};
+use crate::space::Grant;
 
 /// One segment. Its bytes lie in its file, those appended last in memory.
 pub(crate) struct Segment {
@@ -35,6 +36,12 @@ pub(crate) struct Segment {
     pub(crate) on_disk: bool,
     /// Open while the segment is written or read.
     pub(crate) file: Option<File>,
+    /// Its file has blocks up to here, as far as is known.
+    pub(crate) allocated_bytes: u64,
+    /// Room that was promised before there was a file.
+    pub(crate) grant: Option<Grant>,
+    /// Room for the files that complete it.
+    pub(crate) completion: Option<Grant>,
 }
 
 /// Where a segment's indexes are.
@@ -62,7 +69,15 @@ impl Segment {
             written_indexes: WrittenIndexes::default(),
             on_disk: false,
             file: None,
+            allocated_bytes: 0,
+            grant: None,
+            completion: None,
         }
+    }
+
+    /// A roll has begun it, and it has no file yet.
+    pub(crate) fn is_unmade(&self) -> bool {
+        !self.on_disk
     }
 
     /// The indexes, where they are in memory.

@@ -39,6 +39,11 @@ impl Volume {
             if (is_time || self.is_checkpoint_due())
                 && let Err(error) = self.make_checkpoint(&busy).await
             {
+                if error.is_full() {
+                    // The journal stays as it is, and what it holds is safe there.
+                    self.space.make_room().await;
+                    continue;
+                }
                 return self.fail(error);
             }
             if is_time {

@@ -44,6 +44,10 @@ impl Volume {
                 // The line grows meanwhile.
                 match self.open_journal().await {
                     Ok(opened) => journal = Some(opened),
+                    Err(error) if error.is_full() => {
+                        self.go_past_the_journal(&busy);
+                        continue;
+                    }
                     Err(error) => return self.fail(error),
                 }
             }
@@ -57,6 +61,15 @@ impl Volume {
                 busy.upkeep.notify_all();
             }
         }
+    }
+
+    /// On a full disk, without a journal: there are blocks for all that was appended, in its segments.
+    fn go_past_the_journal(&self, busy: &Busy) {
+        reactor::mark!(no_journal_on_a_full_disk);
+        let Some(Gathered { shares, fences, .. }) = self.gather(busy) else { return };
+        shares.into_iter().for_each(JournalShare::refused);
+        // There is no record that a fence would have to make void.
+        fences.into_iter().for_each(|fence| fence.answer(Ok(())));
     }
 
     async fn open_journal(&self) -> Result<Journal, StorageError> {
@@ -100,7 +113,7 @@ impl Volume {
         let size_bytes = group.size_bytes() as u64;
         match journal.write(group).await {
             Ok(()) => {}
-            Err(error) if error.is_full_disk() => {
+            Err(error) if error.is_full() => {
                 // Nothing was written. The segments have blocks for all that was appended.
                 shares.into_iter().for_each(JournalShare::refused);
                 fences.into_iter().for_each(|fence| fence.answer(Err(error.clone())));

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use protocol::model::{BrokerId, Offset, PartitionId};
-use storage::{LogConfig, LogDirectory, LogOffsets, MetaProperties, StorageError, TopicPartition};
+use storage::{
+    LogConfig, LogDirectory, LogOffsets, MetaProperties, Settings, StorageError, TopicPartition,
+};
 
 use crate::support::*;
 
@@ -12,7 +14,7 @@ fn partition(topic: &str, partition: i32) -> TopicPartition {
 }
 
 async fn opened(path: &Path) -> LogDirectory {
-    LogDirectory::open(path).await.expect("a log directory")
+    LogDirectory::open(path, &Settings::default()).await.expect("a log directory")
 }
 
 #[test]
@@ -68,7 +70,7 @@ fn a_clean_stop_is_known_once() {
 fn only_one_has_a_directory() {
     in_both_worlds(|path| async move {
         let first = opened(&path).await;
-        let second = LogDirectory::open(&path).await;
+        let second = LogDirectory::open(&path, &Settings::default()).await;
         assert!(matches!(second, Err(StorageError::Locked { .. })));
         drop(first);
         opened(&path).await;
@@ -102,7 +104,10 @@ fn interrupted_deletions_are_told_and_strangers_refused() {
         drop(directory);
         assert!(opened(&path).await.partitions().next().is_none());
         reactor::directory::create_all(&path.join("holiday pictures")).await.expect("made");
-        assert!(matches!(LogDirectory::open(&path).await, Err(StorageError::Malformed { .. })));
+        assert!(matches!(
+            LogDirectory::open(&path, &Settings::default()).await,
+            Err(StorageError::Malformed { .. })
+        ));
     });
 }
 

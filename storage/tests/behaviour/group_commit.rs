@@ -36,6 +36,9 @@ fn hostile_settings() -> Settings {
         write_behind_size_bytes: 8192,
         dirty_size_bytes_max: 128 << 10,
         checkpoint_interval_ms: 200,
+        allocation_size_bytes_min: 64 << 10,
+        allocation_size_bytes_max: 64 << 10,
+        reserve_size_bytes_max: 64 << 10,
     }
 }
 
@@ -125,7 +128,8 @@ impl World {
     /// Opens the directory and all logs, and checks what they hold.
     async fn start(&self, core: u32) -> (LogDirectory, Rc<Volume>, Vec<Option<PartitionLog>>) {
         let path = Path::new("/data");
-        let mut directory = LogDirectory::open(path).await.expect("a directory");
+        let mut directory =
+            LogDirectory::open(path, &Settings::default()).await.expect("a directory");
         let direct = Volume::new(path, hostile_settings(), ChunkPool::new(1 << 20));
         let config = |name: &TopicPartition| self.partitions[name.partition.0 as usize].config();
         let replayed =
@@ -242,7 +246,7 @@ async fn write(
         };
         count += 1;
         let batch = batch(count * 1000 + random.below(1000) as i64, records, size_bytes);
-        log.ready_for_append().await.expect("room");
+        log.ready_for_append(1_000).await.expect("room");
         known.appended.borrow_mut().push((log.log_end_offset(), batch.clone()));
         let end = append(&log, &batch);
         match random.below(6) {
@@ -356,7 +360,7 @@ fn run_all(seeds: Range<u64>, crash: Crash) -> BTreeMap<&'static str, u64> {
 
 #[test]
 fn what_was_acknowledged_survives_power_loss() {
-    let marks = run_all(0..60, Crash::PowerLoss);
+    let marks = run_all(0..90, Crash::PowerLoss);
     for mark in [
         "replay_record_appended",
         "replay_record_skipped",

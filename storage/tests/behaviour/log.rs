@@ -297,7 +297,7 @@ fn waiting_hears_of_durability_in_order() {
         for waiting in waiting {
             waiting.await;
         }
-        log.ready_for_append().await.expect("room");
+        log.ready_for_append(1000).await.expect("room");
         let heard = heard.borrow();
         assert_eq!(heard.last(), Some(&Offset(40)));
         assert!(heard.is_sorted(), "{heard:?}");

@@ -52,7 +52,7 @@ async fn mixed_use(directory: PathBuf) {
         let Log { log, batches } = &mut logs[random(3) as usize];
         match random(4) {
             0 | 1 => {
-                log.ready_for_append().await.expect("the log is open");
+                log.ready_for_append(1_000).await.expect("the log is open");
                 let size_bytes = if random(20) == 0 { 9000 } else { 10 + random(2000) as usize };
                 let batch = batch(turn, 1 + random(3) as i64, size_bytes);
                 append(log, &batch);
@@ -98,7 +98,7 @@ async fn overrun(directory: PathBuf) {
         append(&logs[0].log, &batch);
     }
     // The other log's appends wait until the first one's bytes are in its file.
-    logs[1].log.ready_for_append().await.expect("open");
+    logs[1].log.ready_for_append(1_000).await.expect("open");
     assert!(pool.dirty_bytes() < POOL_SIZE_BYTES, "{} bytes dirty", pool.dirty_bytes());
     append(&logs[1].log, &batch);
     assert!(pool.held_bytes() <= POOL_SIZE_BYTES, "INV-13: {} bytes held", pool.held_bytes());

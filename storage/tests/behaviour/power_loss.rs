@@ -181,7 +181,7 @@ fn run_all(seeds: Range<u64>, crash: Crash) {
     }
     let all = seeds.count();
     assert!(compared * 10 > all * 9, "{compared} of {all} seeds had something to compare");
-    assert!(deletion_count > all as u64, "{deletion_count} segments deleted under {all} seeds");
+    assert!(2 * deletion_count > all as u64, "{deletion_count} segments deleted under {all} seeds");
 }
 
 #[test]

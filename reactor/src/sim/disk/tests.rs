@@ -290,7 +290,7 @@ fn a_full_disk_refuses_what_it_cannot_hold_and_takes_it_once_there_is_room() {
         let root = Path::new("/");
         let [first, second] = [open("/a").await, open("/b").await];
         first.write_at(blocks(&[1; 6]), 0).await.unwrap();
-        assert_eq!(directory::free_bytes(root).await.unwrap(), 4 << 12);
+        assert_eq!(directory::space(root).await.unwrap().free_bytes, 4 << 12);
         assert_eq!(kind(second.write_at(blocks(&[2; 5]), 0).await), io::ErrorKind::StorageFull);
         assert_eq!(kind(second.allocate(0..5 << 12).await), io::ErrorKind::StorageFull);
         assert_eq!(second.size(), 0, "nothing has changed");
@@ -298,11 +298,11 @@ fn a_full_disk_refuses_what_it_cannot_hold_and_takes_it_once_there_is_room() {
         // What is allocated can be written again.
         first.write_at(blocks(&[3; 6]), 0).await.unwrap();
         first.truncate(1 << 12).await.unwrap();
-        assert_eq!(directory::free_bytes(root).await.unwrap(), 5 << 12);
+        assert_eq!(directory::space(root).await.unwrap().free_bytes, 5 << 12);
         directory::remove_file(Path::new("/b")).await.unwrap();
-        assert_eq!(directory::free_bytes(root).await.unwrap(), 9 << 12);
+        assert_eq!(directory::space(root).await.unwrap().free_bytes, 9 << 12);
         directory::write_atomic(Path::new("/a"), b"").await.unwrap();
-        assert_eq!(directory::free_bytes(root).await.unwrap(), 10 << 12);
+        assert_eq!(directory::space(root).await.unwrap().free_bytes, 10 << 12);
     });
     host.simulation.crash(host.node, Crash::PowerLoss);
     host.set_faults(DiskFaults { capacity_bytes: Some(1 << 12), ..DiskFaults::default() });
