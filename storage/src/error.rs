@@ -15,6 +15,8 @@ pub enum StorageError {
     /// A write or flush failed earlier: nothing is appended or acknowledged any more.
     #[error("log {directory} is offline since a write failed: {source}")]
     Offline { directory: PathBuf, source: Arc<StorageError> },
+    #[error("log directory {path} is offline: {reason}")]
+    DirectoryFailed { path: PathBuf, reason: Arc<str> },
     /// What was durable is missing; an earlier start has found it.
     #[error(
         "partition {directory} is offline: {reason}. `millrace storage recover` says what to do"
@@ -49,6 +51,10 @@ pub enum StorageError {
     Locked { path: PathBuf },
 }
 
+/// Linux's EIO, ENXIO, ENODEV, EROFS, ENODATA (a medium error), EBADMSG, EUCLEAN (a damaged file
+/// system), EREMOTEIO.
+const DISK_FAILURES: [i32; 8] = [5, 6, 19, 30, 61, 74, 117, 121];
+
 impl StorageError {
     /// Whether nothing has failed but that the disk has no blocks left, so that the same may be tried
     /// again. A flush is another matter: what it did not write is lost.
@@ -62,6 +68,21 @@ impl StorageError {
                 );
                 is_full && *operation != "flush"
             }
+            _ => false,
+        }
+    }
+
+    /// Whether the device, or the file system on it, has failed: not one file alone.
+    pub fn is_disk_failure(&self) -> bool {
+        let StorageError::Io { source, .. } = self else { return false };
+        source.raw_os_error().is_some_and(|code| DISK_FAILURES.contains(&code))
+    }
+
+    /// Whether the disk refused to be read or written.
+    pub fn is_io(&self) -> bool {
+        match self {
+            StorageError::Io { .. } => true,
+            StorageError::Offline { source, .. } => source.is_io(),
             _ => false,
         }
     }

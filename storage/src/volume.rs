@@ -54,7 +54,10 @@ pub struct Volume {
     journaled_bytes: Cell<u64>,
     /// Why all logs are offline.
     failed: RefCell<Option<StorageError>>,
+    failure_listener: RefCell<Option<FailureListener>>,
 }
+
+type FailureListener = Rc<dyn Fn(&StorageError)>;
 
 /// A log of a volume, in the order in which they were opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -101,6 +104,7 @@ impl Volume {
             tasks: Group::new(),
             journaled_bytes: Cell::new(0),
             failed: RefCell::default(),
+            failure_listener: RefCell::default(),
         })
     }
 
@@ -219,9 +223,22 @@ impl Volume {
         }
     }
 
-    /// Takes all logs offline: no retry, no acknowledgement.
-    fn fail(&self, error: StorageError) {
-        self.failed.borrow_mut().get_or_insert(error.clone());
+    /// `listener` is called once, with why, in the turn in which the volume fails.
+    pub fn on_failure(&self, listener: impl Fn(&StorageError) + 'static) {
+        *self.failure_listener.borrow_mut() = Some(Rc::new(listener));
+    }
+
+    /// Takes all logs offline: no retry, no acknowledgement. To be called by the owner too, when the
+    /// directory has failed under another core.
+    pub fn fail(&self, error: StorageError) {
+        if self.failed.borrow().is_some() {
+            return;
+        }
+        *self.failed.borrow_mut() = Some(error.clone());
+        let listener = self.failure_listener.borrow().clone();
+        if let Some(listener) = listener {
+            listener(&error);
+        }
         let logs: Vec<_> = self.logs.borrow().values().filter_map(Weak::upgrade).collect();
         for log in logs {
             log.poison(error.clone());
@@ -236,7 +253,8 @@ impl Volume {
         }
     }
 
-    pub(crate) fn failure(&self) -> Option<StorageError> {
+    /// Why all logs are offline, if they are.
+    pub fn failure(&self) -> Option<StorageError> {
         self.failed.borrow().clone()
     }
 

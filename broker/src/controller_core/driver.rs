@@ -10,15 +10,17 @@ use std::time::Duration;
 use controller::decide::Now;
 use controller::{Action, Controller, Event, Request, RequestToken, Response};
 use protocol::messages::BrokerHeartbeatRequest;
-use protocol::model::{MonotonicNs, Offset, TimestampMs};
+use protocol::model::{BrokerEpoch, MonotonicNs, Offset, TimestampMs};
 use protocol::record_batch::RecordBatch;
+use reactor::CoreIndex;
 use reactor::sync::{Notify, oneshot};
-use storage::{AppendAsLeader, Appended, LogDirectory, Origin, PartitionLog, StorageError};
+use storage::{AppendAsLeader, Appended, Origin, PartitionLog, StorageError};
 
+use super::directories::OpenedDirectory;
 use super::publisher::Publisher;
 use super::startup::{self, StartError, Started};
 use super::views::Views;
-use crate::cores::{ClosedPartition, Core, CoreRequest, Deadline, ReplyTo};
+use crate::cores::{Closed, Core, CoreRequest, Deadline, ReplyTo};
 use crate::process::{Fatal, Stop};
 
 /// The first begins a controlled shutdown, the second hears that nothing is led any more.
@@ -33,6 +35,7 @@ pub struct ControllerCore {
     quorum_state: std::path::PathBuf,
     machine: RefCell<Controller>,
     views: RefCell<Views>,
+    metadata_directory: std::path::PathBuf,
     /// What the machine wants done, in order.
     actions: RefCell<VecDeque<Action>>,
     /// An action is being executed.
@@ -62,6 +65,7 @@ impl ControllerCore {
         let mut running = None;
         if let Some(started) = started {
             let Started { machine, log, quorum_state, views, directories } = started;
+            let metadata_directory = core.node.config.metadata_log_dir.clone();
             let controller = Rc::new(ControllerCore {
                 core: core.clone(),
                 publisher: publisher.clone(),
@@ -70,6 +74,7 @@ impl ControllerCore {
                 quorum_state,
                 machine: RefCell::new(machine),
                 views: RefCell::new(views),
+                metadata_directory,
                 actions: RefCell::default(),
                 busy: Cell::new(false),
                 changed: Notify::new(),
@@ -107,8 +112,9 @@ impl ControllerCore {
     }
 
     /// Removes what is left of deletions, and sets partitions aside that the metadata do not know.
-    async fn tidy_up(&self, directories: &[LogDirectory]) {
+    async fn tidy_up(&self, directories: &[OpenedDirectory]) {
         for (index, directory) in directories.iter().enumerate() {
+            let Some(directory) = directory.online() else { continue };
             self.core.volumes[index].finish_deletions(directory.deleted().to_vec());
             let image = self.machine.borrow().committed_image().clone();
             let strays = self.views.borrow_mut().strays(index, &image);
@@ -190,6 +196,7 @@ impl ControllerCore {
             broker_id: self.core.node.config.node_id.0,
             broker_epoch,
             current_metadata_offset: known.0 - 1,
+            offline_log_dirs: self.views.borrow().offline_ids(),
             ..Default::default()
         }
     }
@@ -214,6 +221,7 @@ impl ControllerCore {
         };
         startup::check("register this broker", registered.error_code)?;
         self.broker_epoch.set(Some(registered.broker_epoch));
+        self.tell_assignments();
         loop {
             let heartbeat = self.heartbeat(registered.broker_epoch);
             let response = self.ask(Request::BrokerHeartbeat(heartbeat)).await?;
@@ -299,12 +307,75 @@ impl ControllerCore {
                     self.publisher.prepare(Arc::new(preparation)).await;
                 }
                 self.publisher.publish(Arc::new(preparations.last)).await;
+                self.tell_assignments();
             }
             Action::Respond { token, response } => {
                 if let Some(reply) = self.asked.borrow_mut().remove(&token) {
                     reply.send(response);
                 }
             }
+        }
+    }
+
+    /// Tells the machine where replicas lie, if it does not know.
+    fn tell_assignments(self: &Rc<Self>) {
+        let Some(broker_epoch) = self.broker_epoch.get().filter(|_| !self.stopping.get()) else {
+            return;
+        };
+        let node_id = self.core.node.config.node_id;
+        let request = {
+            let assignments = &mut self.views.borrow_mut().assignments;
+            assignments.next_request(node_id, BrokerEpoch(broker_epoch))
+        };
+        let Some(request) = request else { return };
+        let (reply, answer) = oneshot();
+        self.put(Request::AssignReplicasToDirs(request), ReplyTo::Here(reply));
+        let controller = Rc::downgrade(self);
+        self.core.tasks.spawn(async move {
+            let answer = answer.await;
+            let Some(controller) = Weak::upgrade(&controller) else { return };
+            let response = match &answer {
+                Ok(Response::AssignReplicasToDirs(response)) => Some(response),
+                Ok(_) | Err(_) => None,
+            };
+            let goes_on = controller.views.borrow_mut().assignments.answered(response);
+            if goes_on {
+                controller.tell_assignments();
+            }
+        });
+    }
+
+    /// A log directory has failed under a core. All cores let go of it, and the controller hears of
+    /// it, so that what it held is led elsewhere or by nobody. Without the metadata log's, or any, the
+    /// node ends with an error, as Kafka does.
+    pub fn directory_failed(self: &Rc<Self>, index: usize, reason: &str) {
+        let (path, is_first, is_last) = {
+            let mut views = self.views.borrow_mut();
+            let directory = &mut views.directories[index];
+            let is_first = !std::mem::replace(&mut directory.is_offline, true);
+            let path = directory.path.clone();
+            let is_last = views.directories.iter().all(|directory| directory.is_offline);
+            (path, is_first, is_last)
+        };
+        if !is_first {
+            return;
+        }
+        reactor::mark!(directory_failed);
+        tracing::error!(directory = %path.display(), reason, "log directory goes offline");
+        for core in 0..self.core.mesh.core_count() {
+            let reason = reason.into();
+            let word = CoreRequest::FailDirectory { directory: index, reason };
+            self.core.mesh.control(CoreIndex(core), word);
+        }
+        if path == self.metadata_directory {
+            let path = path.display();
+            self.fatal
+                .raise(format!("the log directory of the metadata log, {path}, failed: {reason}"));
+        } else if is_last {
+            self.fatal
+                .raise(format!("all log directories have failed, the last one with: {reason}"));
+        } else {
+            self.beat();
         }
     }
 
@@ -368,19 +439,23 @@ impl ControllerCore {
     }
 
     /// The end of a clean stop: the metadata log, then the checkpoints, then the marker that says so.
-    async fn close(&self, directories: Vec<LogDirectory>, closed: Option<Vec<ClosedPartition>>) {
+    async fn close(&self, directories: Vec<OpenedDirectory>, closed: Closed) {
         if let Err(error) = self.log.close().await {
             tracing::error!(%error, "cannot close the metadata log cleanly");
             return;
         }
-        let (Some(broker_epoch), Some(closed)) = (self.broker_epoch.get(), closed) else {
-            return;
-        };
+        let Some(broker_epoch) = self.broker_epoch.get() else { return };
         if self.fatal.reason().is_some() {
             return;
         }
         for (index, directory) in directories.iter().enumerate() {
+            let has_failed = self.views.borrow().directories[index].is_offline;
+            let Some(directory) = directory.online().filter(|_| !has_failed) else { continue };
+            if closed.unclean.contains(&index) {
+                continue;
+            }
             let logs: Vec<_> = closed
+                .partitions
                 .iter()
                 .filter(|partition| partition.directory == index)
                 .map(|partition| partition.log.clone())

@@ -1,6 +1,8 @@
 //! The core that runs the controller: KRaft and the metadata state machine on the metadata log, and how
 //! what they decide reaches every core.
 
+mod assignments;
+mod directories;
 mod driver;
 mod publisher;
 mod question;

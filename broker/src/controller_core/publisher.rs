@@ -9,7 +9,7 @@ use protocol::model::Offset;
 use reactor::CoreIndex;
 use reactor::sync::Notify;
 
-use crate::cores::{ClosedPartition, Core, CoreRequest, Preparation};
+use crate::cores::{Closed, Core, CoreRequest, Preparation};
 
 /// Collects what cores report to the controller core.
 pub struct Publisher {
@@ -17,8 +17,7 @@ pub struct Publisher {
     /// What is being waited for, and how many cores have reported it.
     awaited: Cell<Option<(Stage, Offset)>>,
     report_count: Cell<usize>,
-    /// `None` once a core could not close its logs.
-    closed: RefCell<Option<Vec<ClosedPartition>>>,
+    closed: RefCell<Closed>,
     stopped_count: Cell<usize>,
     reported: Notify,
 }
@@ -35,7 +34,7 @@ impl Publisher {
             core,
             awaited: Cell::new(None),
             report_count: Cell::new(0),
-            closed: RefCell::new(Some(Vec::new())),
+            closed: RefCell::default(),
             stopped_count: Cell::new(0),
             reported: Notify::new(),
         })
@@ -67,13 +66,13 @@ impl Publisher {
         self.awaited.set(None);
     }
 
-    /// Ends every core. On return all have closed their logs; `None` where that failed for one.
-    pub async fn stop_all(&self) -> Option<Vec<ClosedPartition>> {
+    /// Ends every core. On return all have closed their logs, as far as they could.
+    pub async fn stop_all(&self) -> Closed {
         self.to_all(|| CoreRequest::Stop);
         while self.stopped_count.get() < self.core.mesh.core_count() {
             self.reported.notified().await;
         }
-        self.closed.borrow_mut().take()
+        self.closed.take()
     }
 
     fn to_all(&self, request: impl Fn() -> CoreRequest) {
@@ -97,12 +96,10 @@ impl Publisher {
         self.reported.notify_all();
     }
 
-    pub fn stopped(&self, closed: Option<Vec<ClosedPartition>>) {
+    pub fn stopped(&self, closed: Closed) {
         let mut all = self.closed.borrow_mut();
-        *all = all.take().zip(closed).map(|(mut all, closed)| {
-            all.extend(closed);
-            all
-        });
+        all.partitions.extend(closed.partitions);
+        all.unclean.extend(closed.unclean);
         drop(all);
         self.stopped_count.set(self.stopped_count.get() + 1);
         self.reported.notify_all();

@@ -15,10 +15,11 @@ use protocol::model::{DirectoryId, ReplicaKey, Uuid};
 use protocol::record_batch::{BatchError, Batches};
 use protocol::records::metadata::MetadataRecord;
 use storage::{
-    LogConfig, LogDirectory, MetaProperties, Opening, PartitionLog, ReadError, StorageError,
-    TopicPartition, Volume,
+    LogConfig, LogDirectory, Opening, PartitionLog, ReadError, StorageError, TopicPartition, Volume,
 };
 
+use super::assignments::Assignments;
+use super::directories::{self, OpenedDirectories, OpenedDirectory, random_uuid};
 use super::views::{Directory, Views};
 use crate::config::{BrokerConfig, topic_settings};
 use crate::cores::{Core, Placement};
@@ -45,6 +46,18 @@ pub enum StartError {
     OtherNode { directory: PathBuf, found: i32, configured: i32 },
     #[error("{directory} belongs to cluster {found}, {first} to cluster {expected}")]
     OtherCluster { directory: PathBuf, first: PathBuf, found: String, expected: String },
+    #[error("no log directory can be used: the lines above say why")]
+    NoDirectory,
+    #[error(
+        "partition {partition} is in both {first} and {second}: remove the copy of the directory that \
+         has failed last, or move it elsewhere"
+    )]
+    InTwoDirectories { partition: TopicPartition, first: PathBuf, second: PathBuf },
+    #[error(
+        "{found} holds the metadata log, which is configured to be in {configured}: mend \
+         metadata.log.dir"
+    )]
+    MetadataElsewhere { found: PathBuf, configured: PathBuf },
     #[error("cannot read {path}: {source}")]
     Read { path: PathBuf, source: io::Error },
     #[error("{path}: {source}")]
@@ -67,33 +80,19 @@ pub struct Started {
     pub log: PartitionLog,
     pub quorum_state: PathBuf,
     pub views: Views,
-    pub directories: Vec<LogDirectory>,
+    pub directories: Vec<OpenedDirectory>,
 }
 
 /// Locks and checks the directories, and loads the controller. Errors leave the directories as they
 /// were but for the clean-stop markers, which are gone.
 pub async fn start(core: &Core) -> Result<Started, StartError> {
     let config = &core.node.config;
-    let mut identity = Identity { cluster_id: None, node_id: config.node_id.0 };
-    let mut directories = Vec::new();
-    let mut ids = Vec::new();
-    for path in &config.log_dirs {
-        let id = identity.check(path).await?;
-        ids.push(id);
-        directories.push(LogDirectory::open(path, &config.storage).await?);
-    }
+    let OpenedDirectories { mut directories, cluster_id, metadata_id, own_of_metadata: _own } =
+        directories::open(config).await?;
     let metadata = config.metadata_log_dir.as_path();
-    // A directory of its own for the metadata log is locked like the others.
-    let known = directories.iter().position(|known| known.path() == metadata);
-    let (metadata_id, _own) = match known {
-        Some(known) => (ids[known], None),
-        None => (
-            identity.check(metadata).await?,
-            Some(LogDirectory::open(metadata, &config.storage).await?),
-        ),
-    };
-    let is_clean = directories.iter().all(LogDirectory::was_clean);
-    let cluster_id: Arc<str> = identity.cluster_id.map(|(id, _)| id).unwrap_or_default().into();
+    let mut online = directories.iter().filter_map(OpenedDirectory::online);
+    let is_clean = online.all(LogDirectory::was_clean);
+    let cluster_id: Arc<str> = cluster_id.into();
     let settings = Settings {
         cluster_id: cluster_id.to_string(),
         local_broker: Some(config.node_id),
@@ -130,9 +129,14 @@ pub async fn start(core: &Core) -> Result<Started, StartError> {
     let image = loader.image().clone();
     let machine = loader.finish(controller_config, stored.as_deref())?;
     let mut described = Vec::new();
-    for (directory, id) in directories.iter_mut().zip(ids) {
-        replay_journals(core, directory, &settings, &image).await?;
-        described.push(describe(directory, id));
+    for directory in &mut directories {
+        directory
+            .keep_unless(
+                async |online| replay_journals(core, online, &settings, &image).await,
+                metadata,
+            )
+            .await?;
+        described.push(describe(directory));
     }
     let views = Views {
         cluster_id,
@@ -140,6 +144,8 @@ pub async fn start(core: &Core) -> Result<Started, StartError> {
         directories: described,
         settings: Arc::new(settings),
         placement: Arc::new(Placement::new(core.mesh.core_count())),
+        places: Default::default(),
+        assignments: Assignments::default(),
         topic_settings: Arc::default(),
         producer_id_expiration_ms: config.producer_id_expiration_ms,
     };
@@ -178,47 +184,6 @@ fn static_voters(config: &BrokerConfig) -> Option<VoterSet> {
     VoterSet::new([own_voter(config, None)]).ok()
 }
 
-/// All directories are of one cluster and of this node.
-struct Identity {
-    cluster_id: Option<(String, PathBuf)>,
-    node_id: i32,
-}
-
-impl Identity {
-    /// The directory's id; one is made for a directory of an older Kafka that has none.
-    async fn check(&mut self, path: &Path) -> Result<DirectoryId, StartError> {
-        let mut meta = MetaProperties::read(path)
-            .await?
-            .ok_or_else(|| StartError::NotFormatted { directory: path.to_owned() })?;
-        if meta.node_id.0 != self.node_id {
-            return Err(StartError::OtherNode {
-                directory: path.to_owned(),
-                found: meta.node_id.0,
-                configured: self.node_id,
-            });
-        }
-        match &self.cluster_id {
-            Some((expected, first)) if *expected != meta.cluster_id => {
-                return Err(StartError::OtherCluster {
-                    directory: path.to_owned(),
-                    first: first.clone(),
-                    found: meta.cluster_id,
-                    expected: expected.clone(),
-                });
-            }
-            Some(_) => {}
-            None => self.cluster_id = Some((meta.cluster_id.clone(), path.to_owned())),
-        }
-        if let Some(id) = meta.directory_id {
-            return Ok(id);
-        }
-        let id = random_uuid();
-        meta.directory_id = Some(id);
-        meta.write(path).await?;
-        Ok(id)
-    }
-}
-
 /// Brings to the segments of a log directory what a crash has left in its journals.
 async fn replay_journals(
     core: &Core,
@@ -250,13 +215,19 @@ async fn replay_journals(
     Ok(())
 }
 
-fn describe(directory: &LogDirectory, id: DirectoryId) -> Directory {
-    let partitions = directory.partitions().filter(|name| name.to_string() != METADATA_DIRECTORY);
+fn describe(opened: &OpenedDirectory) -> Directory {
+    let partitions = opened.online().into_iter().flat_map(|directory| {
+        directory
+            .partitions()
+            .filter(|name| name.to_string() != METADATA_DIRECTORY)
+            .map(|name| (name.clone(), directory.opening(name)))
+    });
     Directory {
-        path: directory.path().to_owned(),
-        id,
+        path: opened.path.clone(),
+        id: opened.id(),
+        is_offline: opened.online().is_none(),
         partition_count: 0,
-        found: partitions.map(|name| (name.clone(), directory.opening(name))).collect(),
+        found: partitions.collect(),
     }
 }
 
@@ -324,17 +295,5 @@ async fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, StartError> {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(StartError::Read { path: path.to_owned(), source }),
-    }
-}
-
-/// An id for a directory or a process.
-fn random_uuid() -> Uuid {
-    loop {
-        let mut bytes = [0; 16];
-        reactor::random::fill(&mut bytes);
-        let uuid = Uuid::from_random(bytes);
-        if !uuid.is_reserved() {
-            return uuid;
-        }
     }
 }

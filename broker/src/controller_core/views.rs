@@ -12,6 +12,7 @@ use protocol::messages::broker_registration::{Feature, Listener};
 use protocol::model::{DirectoryId, PartitionId, TopicId, Uuid};
 use storage::{Opening, TopicPartition};
 
+use super::assignments::Assignments;
 use crate::config::topic_settings;
 use crate::cores::{ChangedPartition, ClusterView, Core, Placement, Preparation};
 use crate::replica::{PartitionKey, TopicSettings};
@@ -19,7 +20,10 @@ use crate::replica::{PartitionKey, TopicSettings};
 /// One of the node's log directories, as views need it.
 pub struct Directory {
     pub path: std::path::PathBuf,
-    pub id: DirectoryId,
+    /// `None` where it has failed before it could be read.
+    pub id: Option<DirectoryId>,
+    /// It takes and gives nothing any more.
+    pub is_offline: bool,
     /// What was found at the start and has not been opened since.
     pub found: BTreeMap<TopicPartition, Opening>,
     pub partition_count: usize,
@@ -32,6 +36,9 @@ pub struct Views {
     pub directories: Vec<Directory>,
     pub settings: Arc<controller::decide::Settings>,
     pub placement: Arc<Placement>,
+    /// Which directory each replica of this broker lies in.
+    pub places: BTreeMap<PartitionKey, usize>,
+    pub assignments: Assignments,
     pub topic_settings: Arc<BTreeMap<TopicId, Arc<TopicSettings>>>,
     pub producer_id_expiration_ms: u64,
 }
@@ -69,10 +76,16 @@ impl Views {
                 })
                 .collect(),
             rack: config.rack.as_deref().map(Into::into),
-            log_dirs: self.directories.iter().map(|directory| directory.id).collect(),
+            log_dirs: self.online().filter_map(|(_, directory)| directory.id).collect(),
             previous_broker_epoch: previous,
             ..Default::default()
         }
+    }
+
+    /// Directories that have failed and had been read.
+    pub fn offline_ids(&self) -> Vec<DirectoryId> {
+        let offline = self.directories.iter().filter(|directory| directory.is_offline);
+        offline.filter_map(|directory| directory.id).collect()
     }
 
     /// What every core must do to come to `image`. A topic that went is let go of everywhere before one
@@ -93,7 +106,7 @@ impl Views {
             for &index in partitions {
                 let Some(partition) = topic.partitions.get(&index) else { continue };
                 if partition.replicas.contains(&core.node.config.node_id) {
-                    changed.push(self.change(core, topic, index, partition));
+                    changed.extend(self.change(core, topic, index, partition));
                 }
             }
         }
@@ -131,6 +144,10 @@ impl Views {
             Arc::make_mut(&mut self.topic_settings).remove(&topic_id);
             for &index in &topic.partitions {
                 let key = (topic_id, index);
+                self.assignments.forget(&key);
+                if let Some(place) = self.places.remove(&key) {
+                    self.directories[place].partition_count -= 1;
+                }
                 if self.placement.core_of(&key).is_some() {
                     Arc::make_mut(&mut self.placement).remove(&key);
                     removed.push(key);
@@ -184,38 +201,70 @@ impl Views {
         }
     }
 
+    /// `None` for a replica that cannot be here: its directory has failed.
     fn change(
         &mut self,
         core: &Core,
         topic: &Topic,
         index: PartitionId,
         partition: &Partition,
-    ) -> ChangedPartition {
+    ) -> Option<ChangedPartition> {
         let key = (topic.id, index);
         let name = TopicPartition { topic: topic.name.to_string(), partition: index };
-        let is_new = self.placement.core_of(&key).is_none();
+        let assigned = partition.directory_of(core.node.config.node_id);
+        let is_new = !self.places.contains_key(&key);
+        let directory = match self.places.get(&key) {
+            Some(&known) => known,
+            None => self.directory_for(assigned, partition.replicas.len() == 1, &name)?,
+        };
         if is_new {
             Arc::make_mut(&mut self.placement).place(key);
+            self.places.insert(key, directory);
         }
-        let assigned = partition.directory_of(core.node.config.node_id);
-        let directory = self.directory_for(assigned, &name);
         let chosen = &mut self.directories[directory];
         let opening = if is_new { chosen.found.remove(&name) } else { None };
         chosen.partition_count += usize::from(is_new);
+        if let Some(id) = chosen.id.filter(|_| !chosen.is_offline) {
+            self.assignments.note(key, id, assigned);
+        }
         let path = chosen.path.join(name.to_string());
-        ChangedPartition { key, name, directory, path, opening }
+        Some(ChangedPartition { key, name, directory, path, opening })
+    }
+
+    fn online(&self) -> impl Iterator<Item = (usize, &Directory)> {
+        self.directories.iter().enumerate().filter(|(_, directory)| !directory.is_offline)
     }
 
     /// Where a partition lies: where it was found, where the metadata say, or where the fewest are.
-    fn directory_for(&self, assigned: Option<DirectoryId>, name: &TopicPartition) -> usize {
-        let with = |wanted: &dyn Fn(&Directory) -> bool| self.directories.iter().position(wanted);
-        with(&|directory| directory.found.contains_key(name))
-            .or_else(|| with(&|directory| Some(directory.id) == assigned))
-            .or_else(|| {
-                let fewest =
-                    self.directories.iter().enumerate().min_by_key(|(_, it)| it.partition_count);
-                fewest.map(|(index, _)| index)
-            })
-            .expect("a broker has a log directory")
+    ///
+    /// `None` where its records are, or may be, in a directory that is not online: an empty log
+    /// elsewhere would hide them. Kafka's `Partition` says the same of failed directories; of one that
+    /// `log.dirs` does not name it makes an empty log, which we leave to where another replica fills it.
+    fn directory_for(
+        &self,
+        assigned: Option<DirectoryId>,
+        is_only_replica: bool,
+        name: &TopicPartition,
+    ) -> Option<usize> {
+        let with = |wanted: &dyn Fn(&Directory) -> bool| {
+            self.online().find(|(_, directory)| wanted(directory)).map(|(index, _)| index)
+        };
+        let assigned = assigned.filter(|id| !id.is_zero());
+        let known = with(&|directory| directory.found.contains_key(name))
+            .or_else(|| with(&|directory| assigned.is_some() && directory.id == assigned));
+        if known.is_some() {
+            return known;
+        }
+        let has_offline = self.directories.iter().any(|directory| directory.is_offline);
+        if let Some(directory_id) = assigned.filter(|_| has_offline || is_only_replica) {
+            reactor::mark!(replica_in_absent_directory);
+            tracing::error!(
+                topic = %name.topic, partition = %name.partition, %directory_id,
+                "the partition's log directory is not online: is a disk not mounted, or missing in \
+                 log.dirs? It stays offline"
+            );
+            return None;
+        }
+        self.online().min_by_key(|(_, directory)| directory.partition_count).map(|(index, _)| index)
     }
 }

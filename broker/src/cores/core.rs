@@ -78,7 +78,7 @@ impl Core {
             |path: &PathBuf| Volume::of_core(path, core, config.storage.clone(), chunks.clone());
         let volumes = config.log_dirs.iter().map(volume).collect();
         let frames = FrameMemory::new(node.memory.frames);
-        Rc::new(Core {
+        let core = Rc::new(Core {
             index,
             chunks,
             volumes,
@@ -95,7 +95,17 @@ impl Core {
             fetch_number: Cell::new(0),
             producer_ids: Cell::default(),
             controller: OnceCell::new(),
-        })
+        });
+        for (directory, volume) in core.volumes.iter().enumerate() {
+            let known = Rc::downgrade(&core);
+            volume.on_failure(move |error| {
+                let Some(core) = known.upgrade() else { return };
+                let reason = error.to_string().into();
+                let word = CoreRequest::DirectoryFailed { directory, reason };
+                core.mesh.control(core.node.controller_core, word);
+            });
+        }
+        core
     }
 
     pub fn view(&self) -> Arc<ClusterView> {

@@ -6,6 +6,8 @@ use reactor::mesh::{Inbox, Incoming};
 use reactor::net::Accepted;
 use reactor::sync::Event;
 
+use storage::StorageError;
+
 use super::ask::serve_remote;
 use super::core::Core;
 use super::message::{CoreReply, CoreRequest};
@@ -60,9 +62,20 @@ fn take_note(core: &Rc<Core>, targets: &InboxTargets, control: CoreRequest) {
         CoreRequest::Prepared { from, version } => publisher().prepared(from, version),
         CoreRequest::Show { version } => targets.preparer.show(version),
         CoreRequest::Shown { from, version } => publisher().shown(from, version),
+        CoreRequest::DirectoryFailed { directory, reason } => {
+            // A controller that is not up any more stops the node anyway.
+            if let Some(controller) = core.controller() {
+                controller.directory_failed(directory, &reason);
+            }
+        }
+        CoreRequest::FailDirectory { directory, reason } => {
+            let volume = &core.volumes[directory];
+            let path = volume.path().to_owned();
+            volume.fail(StorageError::DirectoryFailed { path, reason });
+        }
         CoreRequest::Serve => targets.serve.set(),
         CoreRequest::Stop => targets.stop.set(),
-        CoreRequest::Stopped { closed } => publisher().stopped(closed),
+        CoreRequest::Stopped(closed) => publisher().stopped(closed),
         CoreRequest::Produce(_)
         | CoreRequest::Fetch(_)
         | CoreRequest::ListOffsets(_)

@@ -11,7 +11,7 @@ use storage::{LogOffsets, TopicPartition};
 
 use super::core::{Core, Node};
 use super::inbox::{self, InboxTargets};
-use super::message::{ClosedPartition, CoreReply, CoreRequest};
+use super::message::{Closed, ClosedPartition, CoreReply, CoreRequest};
 use super::prepare::Preparer;
 use super::together::together;
 use super::upkeep;
@@ -95,8 +95,7 @@ pub async fn run(index: CoreIndex, seed: CoreSeed) {
     });
     stop_word.wait().await;
     let closed = end(&core).await;
-    let stopped = CoreRequest::Stopped { closed };
-    core.mesh.control(core.node.controller_core, stopped);
+    core.mesh.control(core.node.controller_core, CoreRequest::Stopped(closed));
     if let Some(controller) = controller {
         controller.await;
     }
@@ -132,7 +131,7 @@ async fn accept(core: Rc<Core>, counts: Rc<ConnectionCounts>, serve: Event, fata
 }
 
 /// Ends connections, then closes the logs: what was read is still answered.
-async fn end(core: &Rc<Core>) -> Option<Vec<ClosedPartition>> {
+async fn end(core: &Rc<Core>) -> Closed {
     core.stop.set();
     core.finish_all_fetches();
     core.connections.ended().await;
@@ -142,23 +141,22 @@ async fn end(core: &Rc<Core>) -> Option<Vec<ClosedPartition>> {
         // Another core may still ask, until the word to stop has reached it too.
         partition.withdraw();
     }
-    let closed = together(partitions.clone(), |(_, partition)| close(partition)).await;
-    let is_clean = close_volumes(core).await;
-    checkpoint(core, &partitions).await;
-    closed.into_iter().collect::<Option<_>>().filter(|_| is_clean)
-}
-
-/// Empties the core's journals. Returns whether all of them are.
-async fn close_volumes(core: &Core) -> bool {
-    let mut is_clean = true;
-    for volume in &core.volumes {
-        if let Err(error) = volume.close().await {
-            let directory = volume.path().display();
-            tracing::error!(%directory, %error, "cannot empty the journal");
-            is_clean = false;
+    let mut closed = Closed::default();
+    for outcome in together(partitions.clone(), |(_, partition)| close(partition)).await {
+        match outcome {
+            Ok(partition) => closed.partitions.push(partition),
+            Err(directory) => drop(closed.unclean.insert(directory)),
         }
     }
-    is_clean
+    for (directory, volume) in core.volumes.iter().enumerate() {
+        if let Err(error) = volume.close().await {
+            let path = volume.path().display();
+            tracing::error!(directory = %path, %error, "cannot empty the journal");
+            closed.unclean.insert(directory);
+        }
+    }
+    checkpoint(core, &partitions).await;
+    closed
 }
 
 /// Leaves the core's checkpoints as its closed logs are. Without them the next start takes longer.
@@ -176,15 +174,17 @@ async fn checkpoint(core: &Core, partitions: &[(PartitionKey, Rc<Partition>)]) {
     }
 }
 
-async fn close(partition: Rc<Partition>) -> Option<ClosedPartition> {
+/// Errors: the partition's directory, whose stop is not clean.
+async fn close(partition: Rc<Partition>) -> Result<ClosedPartition, usize> {
     let log = partition.log();
     if let Err(error) = log.close().await {
-        let (topic, partition) = (&partition.topic, partition.index);
+        let (topic, directory) = (&partition.topic, partition.directory);
+        let partition = partition.index;
         tracing::error!(%topic, %partition, %error, "cannot close the log cleanly");
-        return None;
+        return Err(directory);
     }
     let name = TopicPartition { topic: partition.topic.to_string(), partition: partition.index };
-    Some(ClosedPartition {
+    Ok(ClosedPartition {
         directory: partition.directory,
         log: LogOffsets {
             name,

@@ -1,5 +1,6 @@
 //! What crosses cores.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -46,14 +47,21 @@ pub enum CoreRequest {
         from: CoreIndex,
         version: Offset,
     },
+    /// One of the node's log directories has failed under the sender.
+    DirectoryFailed {
+        directory: usize,
+        reason: Arc<str>,
+    },
+    /// Take what lies in that directory offline.
+    FailDirectory {
+        directory: usize,
+        reason: Arc<str>,
+    },
     /// Begin to accept connections.
     Serve,
     /// End connections, close logs, then say `Stopped`.
     Stop,
-    Stopped {
-        /// `None` when a log could not be closed: the stop is not clean.
-        closed: Option<Vec<ClosedPartition>>,
-    },
+    Stopped(Closed),
 }
 
 /// A view, and what changed since the last one.
@@ -74,6 +82,14 @@ pub struct ChangedPartition {
     pub path: PathBuf,
     /// What was found of it at the start; `None` for a new one.
     pub opening: Option<Opening>,
+}
+
+/// What a core has left behind at its end.
+#[derive(Clone, Debug, Default)]
+pub struct Closed {
+    pub partitions: Vec<ClosedPartition>,
+    /// Directories in which a log or a journal could not be closed: their stop is not clean.
+    pub unclean: BTreeSet<usize>,
 }
 
 /// What the checkpoints say of a partition after a clean stop.

@@ -16,6 +16,6 @@ pub use ask::{Ask, Awaiting, ReplyTo, Unanswered};
 pub use core::{Core, ProducerIdBlock};
 pub use deadlines::{Deadline, Deadlines};
 pub use lifecycle::{CoreSeed, run, seeds};
-pub use message::{ChangedPartition, ClosedPartition, CoreReply, CoreRequest, Preparation};
+pub use message::{ChangedPartition, Closed, CoreReply, CoreRequest, Preparation};
 pub use placement::Placement;
 pub use view::ClusterView;

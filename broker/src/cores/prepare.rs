@@ -89,6 +89,9 @@ impl Preparer {
             // It stays without an owner: clients are told that nobody leads it here.
             let name = &changed.name;
             tracing::error!(topic = %name.topic, partition = %name.partition, %error, "offline");
+            if error.is_disk_failure() {
+                self.core.volumes[changed.directory].fail(error);
+            }
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
 use controller::decide::check_topic_name;
-use controller::metadata::{Broker, Topic};
+use controller::metadata::{Broker, MetadataImage, Partition, Topic};
 use protocol::error_code::ErrorCode;
 use protocol::messages::create_topics::{CreatableTopic, CreateTopicsRequest};
 use protocol::messages::metadata::{
@@ -42,7 +42,11 @@ pub async fn serve(
     let topics = match asked {
         None => {
             let view = core.view();
-            view.image.topics().iter().map(|topic| describe(topic, with_operations)).collect()
+            view.image
+                .topics()
+                .iter()
+                .map(|topic| describe(&view.image, topic, with_operations))
+                .collect()
         }
         Some(mut asked) => {
             // A topic that is named twice is answered, and made, once.
@@ -137,7 +141,7 @@ fn answer(
         None => None,
     };
     if let Some(topic) = found {
-        return describe(topic, with_operations);
+        return describe(&view.image, topic, with_operations);
     }
     let refused = asked.name.as_ref().and_then(|name| created.get(name)).copied();
     let refused = refused.filter(|error| *error != ErrorCode::None);
@@ -159,7 +163,7 @@ fn answer(
     }
 }
 
-fn describe(topic: &Topic, with_operations: bool) -> MetadataResponseTopic {
+fn describe(image: &MetadataImage, topic: &Topic, with_operations: bool) -> MetadataResponseTopic {
     let nodes = |brokers: &[BrokerId]| brokers.iter().map(|broker| broker.0).collect();
     MetadataResponseTopic {
         error_code: ErrorCode::None.into(),
@@ -179,11 +183,25 @@ fn describe(topic: &Topic, with_operations: bool) -> MetadataResponseTopic {
                 leader_epoch: partition.leader_epoch.0,
                 replica_nodes: nodes(&partition.replicas),
                 isr_nodes: nodes(&partition.isr),
-                offline_replicas: Vec::new(),
+                offline_replicas: partition
+                    .replicas
+                    .iter()
+                    .filter(|&&replica| is_offline(image, partition, replica))
+                    .map(|replica| replica.0)
+                    .collect(),
             })
             .collect(),
         topic_authorized_operations: operations::asked(with_operations, operations::TOPIC),
     }
+}
+
+/// Whether a replica cannot be read: its broker is away, or its log directory.
+fn is_offline(image: &MetadataImage, partition: &Partition, replica: BrokerId) -> bool {
+    let is_online = |broker: &Broker| {
+        let directory = partition.directory_of(replica);
+        !broker.fenced && directory.is_none_or(|directory| broker.has_directory(directory))
+    };
+    !image.broker(replica).is_some_and(|broker| is_online(broker))
 }
 
 /// A broker as clients of `listener` reach it.

@@ -47,7 +47,20 @@ struct DiskRange {
 }
 
 impl Inner {
-    pub(super) async fn read(&self, mut wanted: Selection) -> Result<ReadResult, ReadError> {
+    /// A disk that cannot be read takes its directory offline, as in Kafka; a batch that is wrong
+    /// does not: what lies before and behind it can be read.
+    pub(super) async fn read(&self, wanted: Selection) -> Result<ReadResult, ReadError> {
+        let read = self.read_batches(wanted).await;
+        if let Err(ReadError::Storage(error)) = &read
+            && error.is_disk_failure()
+        {
+            reactor::mark!(read_failed);
+            self.volume.log_failed(self, error.clone());
+        }
+        read
+    }
+
+    async fn read_batches(&self, mut wanted: Selection) -> Result<ReadResult, ReadError> {
         let nothing = ReadResult { next_offset: wanted.from, ..ReadResult::default() };
         loop {
             let (source, truncations) = {
