@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use controller::metadata::Topic;
+use controller::metadata::{Partition, Topic};
 use protocol::error_code::ErrorCode;
 use protocol::model::{BrokerId, PartitionId, TopicId};
 use reactor::CoreIndex;
@@ -49,10 +49,20 @@ fn of_topic(
     let key = (topic.id, PartitionId(index));
     let partition = topic.partitions.get(&key.1).ok_or(ErrorCode::UnknownTopicOrPartition)?;
     if partition.leader != Some(broker) {
-        return Err(ErrorCode::NotLeaderOrFollower);
+        return Err(why_not_leader(view, broker, partition));
     }
     let core = view.core_of(&key).ok_or(ErrorCode::NotLeaderOrFollower)?;
     Ok(Route { key, core })
+}
+
+/// A replica whose log directory has failed is no matter of leadership: Kafka says so too.
+fn why_not_leader(view: &ClusterView, broker: BrokerId, partition: &Partition) -> ErrorCode {
+    let registration = view.image.broker(broker);
+    let is_offline = partition.directory_of(broker).zip(registration);
+    match is_offline.is_some_and(|(directory, broker)| !broker.has_directory(directory)) {
+        true => ErrorCode::KafkaStorageError,
+        false => ErrorCode::NotLeaderOrFollower,
+    }
 }
 
 /// Parts of a request by the core that owns them, each with its slot in the answer.
