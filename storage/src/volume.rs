@@ -4,6 +4,7 @@ mod busy;
 mod checkpoint;
 mod commit;
 mod dirty;
+mod stall;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -25,6 +26,7 @@ use crate::trash::{Discarded, Trash};
 use busy::Busy;
 pub(crate) use dirty::DirtyBytes;
 use dirty::DirtyTotal;
+use stall::StallWatch;
 
 /// What the logs of one core in one log directory share. A directory fails alone; so nothing here is
 /// shared between directories but memory.
@@ -36,6 +38,7 @@ pub struct Volume {
     settings: Settings,
     chunks: Rc<ChunkPool>,
     space: Space,
+    stalls: StallWatch,
     /// Absent where nobody but the log itself is to know where it ends.
     checkpoint: Option<CoreCheckpoint>,
     trash: Rc<Trash>,
@@ -90,6 +93,7 @@ impl Volume {
     ) -> Rc<Volume> {
         Rc::new(Volume {
             space: Space::new(path, &settings),
+            stalls: StallWatch::default(),
             path: path.to_owned(),
             dirty: DirtyTotal::new(settings.dirty_size_bytes_max),
             settings,
@@ -256,6 +260,10 @@ impl Volume {
     /// Why all logs are offline, if they are.
     pub fn failure(&self) -> Option<StorageError> {
         self.failed.borrow().clone()
+    }
+
+    pub(crate) fn stalls(&self) -> &StallWatch {
+        &self.stalls
     }
 
     /// What may be taken of the directory's disk.

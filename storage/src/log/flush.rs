@@ -129,7 +129,9 @@ impl Inner {
     ) -> Result<(), StorageError> {
         let path = path_of(&self.directory, FileKind::Log, segment);
         self.allocate_for_write(segment, &file, u64::from(pending.end)).await?;
+        let watched = self.volume.stalls().watch("write", &path);
         write_all(&file, pending.writes).await.map_err(StorageError::io("write", &path))?;
+        drop(watched);
         let end = Cursor { segment, position: pending.end, offset: pending.next_offset };
         self.progress(|state| {
             let durability = state.config.durability;
@@ -147,7 +149,9 @@ impl Inner {
     ) -> Result<(), StorageError> {
         let written = self.state.borrow().progress.written();
         let path = path_of(&self.directory, FileKind::Log, segment);
+        let watched = self.volume.stalls().watch("flush", &path);
         file.flush().await.map_err(StorageError::io("flush", &path))?;
+        drop(watched);
         self.progress(|state| state.progress.flushed_to(written));
         Ok(())
     }

@@ -111,7 +111,10 @@ impl Volume {
     ) -> Result<(), StorageError> {
         let Gathered { group, shares, fences } = gathered;
         let size_bytes = group.size_bytes() as u64;
-        match journal.write(group).await {
+        let watched = self.stalls.watch("write the journal", &self.path);
+        let written = journal.write(group).await;
+        drop(watched);
+        match written {
             Ok(()) => {}
             Err(error) if error.is_full() => {
                 // Nothing was written. The segments have blocks for all that was appended.
@@ -137,7 +140,9 @@ impl Volume {
         journal: &Journal,
         unflushed: &mut Vec<JournalShare>,
     ) -> Result<(), StorageError> {
+        let watched = self.stalls.watch("flush the journal", &self.path);
         journal.flush().await?;
+        drop(watched);
         unflushed.drain(..).for_each(|share| share.flushed());
         Ok(())
     }

@@ -287,6 +287,36 @@ fn a_full_disk_refuses_records_and_nothing_else() {
 }
 
 #[test]
+fn a_disk_that_hangs_holds_back_answers_and_nothing_more() {
+    for seed in [9, 10] {
+        let host = Host::new(seed, 2);
+        host.create_topic(TOPIC);
+        let all = PARTITION_COUNT as usize;
+        assert_eq!(count(&host.produce("first"), ErrorCode::None), all, "seed {seed}");
+        host.set_faults(SECOND_DISK, DiskFaults { is_stalled: true, ..DiskFaults::default() });
+        let address = host.broker.address();
+        let produced = host.simulation.spawn_client(host.client, async move {
+            let stream = Connection::open(address, Duration::from_secs(120));
+            let mut connection = stream.await.expect("the broker answers");
+            let request = ProduceRequest { timeout_ms: 90_000, ..produce_request(TOPIC, "second") };
+            let response = connection.call(&request, 9).await.expect("an answer");
+            let answers = &response.responses[0].partition_responses;
+            answers.iter().map(|answer| code(answer.error_code)).collect::<Answers>()
+        });
+        host.simulation.run_for(Duration::from_secs(45));
+        assert_eq!(produced.take_result(), None, "seed {seed}: nothing is acknowledged");
+        // What lies on the other disk is read, and so is what is in memory.
+        host.assert_holds(0..1);
+        host.set_faults(SECOND_DISK, DiskFaults::default());
+        host.simulation.run_for(Duration::from_secs(1));
+        let answers = produced.take_result().expect("an answer");
+        assert_eq!(count(&answers, ErrorCode::None), all, "seed {seed}: {answers:?}");
+        host.assert_holds(0..2);
+        assert!(host.simulation.marks().contains_key("disk_stalled"), "seed {seed}");
+    }
+}
+
+#[test]
 fn a_start_leaves_out_a_disk_that_cannot_be_read() {
     let host = Host::new(4, 2);
     host.create_topic(TOPIC);
