@@ -65,7 +65,6 @@ impl Volume {
 
     /// On a full disk, without a journal: there are blocks for all that was appended, in its segments.
     fn go_past_the_journal(&self, busy: &Busy) {
-        reactor::mark!(no_journal_on_a_full_disk);
         let Some(Gathered { shares, fences, .. }) = self.gather(busy) else { return };
         shares.into_iter().for_each(JournalShare::refused);
         // There is no record that a fence would have to make void.

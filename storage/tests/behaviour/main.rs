@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod directory;
+mod failing_disk;
 mod full_disk;
 mod group_commit;
 mod handover;
