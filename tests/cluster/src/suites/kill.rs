@@ -82,6 +82,9 @@ fn endure(tools: &Tools, setting: Setting, ordeal: &Ordeal) -> Result<()> {
         let after = broker.await_listening()?;
         listening.add(after);
         undelayed.add(after.saturating_sub(broker.waited_for_a_cpu()?));
+        if after > LISTENING_DEADLINE {
+            println!("listening after {after:?}: {}", broker.log());
+        }
         let due = load.ledger().acknowledged();
         load.go_on_until("all read that was acknowledged", BACK_DEADLINE, |it| it.has_read(&due))
             .with_context(|| format!("after kill {kill} of {}, seed {seed}", ordeal.kills))?;
