@@ -4,5 +4,6 @@ pub mod flush;
 pub mod freeze;
 pub mod kill;
 pub mod power_loss;
+pub mod recover;
 pub mod swap;
 pub mod week;
