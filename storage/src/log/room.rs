@@ -133,6 +133,8 @@ impl Inner {
         };
         let (start, wanted) = self.extent_of(base_offset, end);
         let extent = Extent { file: &file, path: &path, start, needed: end, wanted };
+        // Whether or not an append follows: a clean stop cuts the blocks off again.
+        self.state.borrow_mut().touched = true;
         let allocated = self.volume.space().allocate_for_records(extent).await?;
         self.note_allocated(base_offset, allocated, &file);
         Ok(())
