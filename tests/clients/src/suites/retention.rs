@@ -56,7 +56,10 @@ pub fn dump_what_is_left(round: &mut Round) {
     let name = round.case_name("kafka-dump-log reads what retention has left");
     round.report.case(&name, &[Tools::KAFKA], |tools| {
         for (topic, (first, next)) in bounds {
-            let logs = segments::files(&data, topic, ".log")?;
+            // The bounds are those of the first partition.
+            let mut logs = segments::files(&data, topic, ".log")?;
+            let first_partition = data.join(format!("{topic}-0"));
+            logs.retain(|path| path.starts_with(&first_partition));
             let text = dump(tools, &["--deep-iteration"], &logs)?;
             let offsets = text.lines().filter_map(|line| line.strip_prefix("| offset: "));
             let offsets: Vec<i64> = offsets
