@@ -212,8 +212,8 @@ impl Tail {
         }
     }
 
-    /// The writes that bring `segment` from `written` to `size_bytes`, or as far as one write goes.
-    /// `next_offset` is that of the whole segment.
+    /// The writes that bring `segment` from `written` to `size_bytes`, where a batch ends and the next
+    /// has `next_offset`, or as far as one write goes.
     pub(crate) fn pending_writes(
         &self,
         segment: Offset,
@@ -224,12 +224,15 @@ impl Tail {
         let mut start = written / BLOCK * BLOCK;
         let mut pending = PendingWrites { writes: Vec::new(), end: size_bytes, next_offset };
         let mut pending_bytes = 0;
-        let dirty = |chunk: &&TailChunk| chunk.segment == segment && chunk.end() > written;
-        let mut chunks = self.chunks.iter().filter(dirty).peekable();
+        let wanted = |chunk: &&TailChunk| {
+            chunk.segment == segment && chunk.end() > written && chunk.first_batch() < size_bytes
+        };
+        let mut chunks = self.chunks.iter().filter(wanted).peekable();
         while let Some(chunk) = chunks.next() {
             assert!(chunk.position <= start, "dirty bytes at {start} of {segment} are in memory");
+            let end = chunk.end().min(size_bytes);
             // What the next chunk repeats as its lead-in is written from there.
-            let full_end = chunk.end() / BLOCK * BLOCK;
+            let full_end = end / BLOCK * BLOCK;
             if full_end > start {
                 pending.writes.push((chunk.share(start, full_end), u64::from(start)));
                 pending_bytes += (full_end - start) as usize;
@@ -238,15 +241,15 @@ impl Tail {
             let cut_before =
                 chunks.peek().filter(|_| pending_bytes >= self.settings.flush_size_bytes_max);
             if let Some(next) = cut_before {
-                pending.end = chunk.end();
+                pending.end = end;
                 pending.next_offset = next.base_offset;
             } else if chunks.peek().is_some() {
                 continue;
             }
-            if chunk.end() > full_end {
+            if end > full_end {
                 // The writer goes on in this very block: the disk gets a copy, padded with zeros.
                 let mut block = AlignedBuffer::zeroed(ALIGNMENT);
-                let bytes = chunk.share(full_end, chunk.end());
+                let bytes = chunk.share(full_end, end);
                 block[..bytes.len()].copy_from_slice(&bytes);
                 pending.writes.push((block.into_bytes(), u64::from(full_end)));
             }

@@ -341,12 +341,12 @@ impl State {
         if due == Due::Flush {
             return Some(Step::Flush { segment: written.segment, file });
         }
-        let pending = self.tail.pending_writes(
-            written.segment,
-            written.position,
-            segment.size_bytes,
-            segment.next_offset,
-        );
+        let (size_bytes, next_offset) = match self.progress.write_end() {
+            Some(end) => (end.position, end.offset),
+            None => (segment.size_bytes, segment.next_offset),
+        };
+        let pending =
+            self.tail.pending_writes(written.segment, written.position, size_bytes, next_offset);
         Some(Step::Write { segment: written.segment, file, pending })
     }
 }

@@ -169,11 +169,24 @@ impl Progress {
         (wants_flush && is_unflushed).then_some(Due::Flush)
     }
 
+    /// How far the next write goes, unless to the end of the writer's segment. What waits for a group
+    /// of the journal is left to it where nobody asked for it to be in the segments.
+    pub(crate) fn write_end(&self) -> Option<Cursor> {
+        let goal = self.write_goal.max(self.flush_goal);
+        let is_enough = goal <= self.submitted.offset;
+        (is_enough && self.submitted.segment == self.written.segment).then_some(self.submitted)
+    }
+
     /// The files hold everything up to `end`. Returns how many bytes that is more than before.
     pub(crate) fn wrote(&mut self, end: Cursor, durability: Durability) -> u64 {
         assert_eq!(end.segment, self.written.segment, "the writer advances before it writes");
         let added = u64::from(end.position - self.written.position);
         self.written = end;
+        if end.offset > self.submitted.offset {
+            // It took along what no group of the journal will hold now.
+            reactor::mark!(write_overtakes_the_journal);
+            self.submit_to_segments(end, durability);
+        }
         self.submitted = max(self.submitted, end);
         self.flush_due |= self.flush_goal > self.flushed.offset;
         if durability == Durability::Written {

@@ -155,9 +155,9 @@ impl Inner {
         }
     }
 
-    /// Has the segments hold what was appended so far, to be flushed another time.
+    /// Has the segments hold what is in the journal, to be flushed another time.
     pub(crate) async fn write_segments(self: &Rc<Self>) -> Result<(), StorageError> {
-        let until = self.state.borrow().log_end_offset();
+        let until = self.state.borrow().progress.submitted().offset;
         self.state.borrow_mut().progress.ask_write(until);
         self.wake_writer();
         self.wait_for(until, |progress| progress.written().offset).await

@@ -383,3 +383,50 @@ fn what_was_acknowledged_survives_a_kill() {
 fn one_seed_of_group_commit_is_one_run() {
     assert_eq!(run(5, Crash::PowerLoss), run(5, Crash::PowerLoss));
 }
+
+/// Where bytes are written behind at any time, what waits for a group is still acknowledged by itself:
+/// no append waits for the next checkpoint, which is an hour off here.
+#[test]
+fn writing_behind_makes_no_append_wait_for_a_checkpoint() {
+    let settings = Settings {
+        checkpoint_interval_ms: 3_600_000,
+        write_behind_size_bytes: 1 << 20,
+        dirty_size_bytes_max: 64 << 10,
+        journal_size_bytes_max: 64 << 20,
+        ..hostile_settings()
+    };
+    for seed in 0..20 {
+        let knobs = Knobs { disk_slow: 0.03, ..Knobs::default() };
+        let simulation = Simulation::new(seed, knobs);
+        let node = simulation.add_node("node", [10, 0, 0, 1].into());
+        let settings = settings.clone();
+        let took = simulation.block_on(node, LIMIT, async move {
+            let path = Path::new("/data");
+            reactor::directory::create_all(path).await.expect("made");
+            let volume = Volume::of_core(path, 0, settings, ChunkPool::new(1 << 20));
+            let began = reactor::now();
+            let mut writers = Vec::new();
+            for index in 0..PARTITION_COUNT as usize {
+                let known = Known::default();
+                let mut random = Random::new(seed, &format!("writer {index}"));
+                let log = create(&known, &volume, index, random_id(&mut random)).await;
+                writers.push(reactor::spawn(async move {
+                    for count in 0..300 {
+                        log.ready_for_append(1_000).await.expect("room");
+                        let end = append(&log, &batch(count, 1, random.below(3000) as usize));
+                        if random.chance(0.3) {
+                            log.wait_durable(end).await.expect("durable");
+                        }
+                    }
+                }));
+            }
+            for writer in writers {
+                writer.await;
+            }
+            reactor::now() - began
+        });
+        let took = took.expect("in time");
+        assert!(simulation.marks().contains_key("write_behind_for_room"), "seed {seed}");
+        assert!(took < Duration::from_secs(60), "seed {seed}: {took:?} for what takes a moment");
+    }
+}
