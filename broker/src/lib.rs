@@ -7,6 +7,7 @@ mod controller_core;
 mod cores;
 pub mod format;
 mod handlers;
+mod memory;
 mod net;
 pub mod process;
 mod replica;

@@ -125,6 +125,8 @@ pub enum ReadError {
     Storage(#[from] StorageError),
     #[error("offset {requested} is outside of {log_start_offset}..={log_end_offset}")]
     OffsetOutOfRange { requested: Offset, log_start_offset: Offset, log_end_offset: Offset },
+    #[error("the first batch takes a buffer of {size_bytes} bytes")]
+    BufferTooSmall { size_bytes: usize },
 }
 
 /// Why the log start was not moved.

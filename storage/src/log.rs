@@ -83,6 +83,8 @@ pub struct ReadResult {
     /// Slices that make up the batches one after the other; each holds whole batches.
     pub slices: Vec<Bytes>,
     pub size_bytes: usize,
+    /// Memory that the slices keep from being freed: they may be parts of something larger.
+    pub pinned_bytes: usize,
     /// Base offset of the first batch, which may lie below the offset asked for.
     pub base_offset: Option<Offset>,
     /// The offset after the last batch; the offset asked for where nothing was read.
@@ -220,8 +222,34 @@ impl PartitionLog {
         min_one_batch: bool,
         upper_bound: Offset,
     ) -> Result<ReadResult, ReadError> {
+        self.read_within(from, max_bytes, min_one_batch, upper_bound, usize::MAX).await
+    }
+
+    /// As [`PartitionLog::read`], with at most `buffer_size_bytes_max` for what comes from disk.
+    ///
+    /// Errors: `BufferTooSmall` where the first batch takes more; nothing was read.
+    pub async fn read_within(
+        &self,
+        from: Offset,
+        max_bytes: usize,
+        min_one_batch: bool,
+        upper_bound: Offset,
+        buffer_size_bytes_max: usize,
+    ) -> Result<ReadResult, ReadError> {
         let wanted = Selection { from, size_bytes_max: max_bytes, min_one_batch, upper_bound };
-        self.0.read(wanted).await
+        self.0.read(wanted, buffer_size_bytes_max).await
+    }
+
+    /// As [`PartitionLog::read`], at once; `None` where it takes a disk to know.
+    pub fn read_memory(
+        &self,
+        from: Offset,
+        max_bytes: usize,
+        min_one_batch: bool,
+        upper_bound: Offset,
+    ) -> Result<Option<ReadResult>, ReadError> {
+        let wanted = Selection { from, size_bytes_max: max_bytes, min_one_batch, upper_bound };
+        self.0.read_memory(wanted)
     }
 
     pub fn log_start_offset(&self) -> Offset {

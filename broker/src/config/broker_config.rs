@@ -7,6 +7,7 @@ use reactor::net::SocketAddr;
 
 use super::keys::{self, Effect, Key, Kind, Range};
 use super::listener::{Endpoint, Listener, ListenerError};
+use super::memory::MemoryFloor;
 use super::properties::{Properties, PropertiesError};
 
 /// What one node runs with. Durations in milliseconds and sizes in bytes, as Kafka's keys have them.
@@ -16,6 +17,8 @@ pub struct BrokerConfig {
     pub core_count: Option<usize>,
     /// Memory of the whole node; `None` for what the host makes of it.
     pub memory_size_bytes: Option<usize>,
+    /// What each core needs of it at least.
+    pub memory_floor: MemoryFloor,
     pub rack: Option<String>,
     /// Where the broker listens for clients; the host may be empty for all addresses.
     pub listener: Listener,
@@ -106,6 +109,7 @@ impl BrokerConfig {
             memory_size_bytes: reader
                 .integer("millrace.memory.bytes")?
                 .map(|size| usize::try_from(size).unwrap_or(usize::MAX)),
+            memory_floor: MemoryFloor::default(),
             rack: reader.text("broker.rack").map(str::to_owned),
             listener,
             listen_address: None,

@@ -9,21 +9,26 @@ pub const SMALL_FRAMES_PART: usize = 8;
 /// A frame up to this size does not stand in line with larger ones.
 pub const SMALL_FRAME_SIZE_BYTES_MAX: usize = 64 << 10;
 
-/// What a core needs at least for chunks: some tens of logs at work, each with a chunk that is written
-/// and one that is filled.
-const CHUNKS_SIZE_BYTES_MIN: usize = 32 << 20;
-
 /// The largest batch takes at most one part in so many of the chunks: while it waits for its flush the
 /// others go on.
-pub const BATCH_PART: usize = 4;
+const BATCH_PART: usize = 4;
 
-/// What a core needs at least for answers: so many fetches of 1 MiB, consumers' default for one
-/// partition, are sent at once.
-const ANSWERS_SIZE_BYTES_MIN: usize = 16 << 20;
+/// What a core needs at least, whatever the rest of the configuration says. The simulator makes it small.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryFloor {
+    /// Some tens of logs at work, each with a chunk that is written and one that is filled.
+    pub chunks: usize,
+    /// So many fetches of 1 MiB, consumers' default for one partition, sent at once.
+    pub answers: usize,
+    /// Some thousand requests at once, or one that names some ten thousand partitions.
+    pub parked: usize,
+}
 
-/// What a core needs at least for requests that are many times larger in memory than on the wire, and
-/// for those that wait.
-const PARKED_SIZE_BYTES_MIN: usize = 16 << 20;
+impl Default for MemoryFloor {
+    fn default() -> Self {
+        MemoryFloor { chunks: 32 << 20, answers: 16 << 20, parked: 16 << 20 }
+    }
+}
 
 /// Of a host's memory, the part that a node takes where nothing else is said, one in so many: the rest
 /// is for what is not counted here, for others, and for the page cache that tools read files through.
@@ -79,10 +84,15 @@ impl MemoryShares {
         let frame = config.socket_request_size_bytes_max;
         MemoryShares {
             frames: frame + (frame / SMALL_FRAMES_PART).max(SMALL_FRAME_SIZE_BYTES_MAX),
-            chunks: CHUNKS_SIZE_BYTES_MIN.max(batches),
-            answers: ANSWERS_SIZE_BYTES_MIN.max(batches),
-            parked: PARKED_SIZE_BYTES_MIN,
+            chunks: config.memory_floor.chunks.max(batches),
+            answers: config.memory_floor.answers.max(batches),
+            parked: config.memory_floor.parked,
         }
+    }
+
+    /// The largest batch that is taken, whatever its topic allows: more could not be kept or sent.
+    pub fn batch_size_bytes_max(&self) -> usize {
+        self.chunks.min(self.answers) / BATCH_PART
     }
 
     pub fn sum(&self) -> usize {

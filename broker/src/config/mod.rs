@@ -10,6 +10,6 @@ pub mod topic_settings;
 pub use broker_config::{BrokerConfig, ConfigError, Loaded};
 pub use listener::{Endpoint, Listener, ListenerError};
 pub use memory::{
-    BATCH_PART, MemoryShares, SMALL_FRAME_SIZE_BYTES_MAX, SMALL_FRAMES_PART, TooLittleMemory,
+    MemoryFloor, MemoryShares, SMALL_FRAME_SIZE_BYTES_MAX, SMALL_FRAMES_PART, TooLittleMemory,
 };
 pub use properties::{Properties, PropertiesError};

@@ -20,6 +20,7 @@ use super::message::{CoreReply, CoreRequest};
 use super::view::ClusterView;
 use crate::config::{BrokerConfig, MemoryShares};
 use crate::controller_core::ControllerCore;
+use crate::memory::{AnswerMemory, Lent, MemoryInUse, RequestMemory, Sends};
 use crate::net::FrameMemory;
 use crate::replica::{FetchKey, FetchWatch, Partition, PartitionKey};
 
@@ -47,6 +48,12 @@ pub struct Core {
     pub volumes: Vec<Rc<Volume>>,
     /// Memory for requests that are being read or served.
     pub frames: FrameMemory,
+    /// Memory for requests as decoded, and for what waits.
+    pub requests: RequestMemory,
+    /// Memory for answers that are made of this core's partitions.
+    pub answers: AnswerMemory,
+    /// What this core's connections are sending.
+    pub sends: Sends,
     pub connections: Group,
     /// Work that answers others: it goes on while connections end.
     pub tasks: Group,
@@ -78,6 +85,8 @@ impl Core {
             |path: &PathBuf| Volume::of_core(path, core, config.storage.clone(), chunks.clone());
         let volumes = config.log_dirs.iter().map(volume).collect();
         let frames = FrameMemory::new(node.memory.frames);
+        let requests = RequestMemory::new(node.memory.parked);
+        let answers = AnswerMemory::new(index, node.memory.answers);
         let core = Rc::new(Core {
             index,
             chunks,
@@ -86,6 +95,9 @@ impl Core {
             mesh,
             deadlines: Rc::default(),
             frames,
+            requests,
+            answers,
+            sends: Sends::default(),
             connections: Group::new(),
             tasks: Group::new(),
             stop: Event::new(),
@@ -165,6 +177,61 @@ impl Core {
         for watch in parked.into_values() {
             watch.finish();
         }
+    }
+
+    pub fn memory_in_use(&self) -> MemoryInUse {
+        MemoryInUse {
+            frames: self.frames.in_use(),
+            chunks: self.chunks.held_bytes(),
+            answers: self.answers.in_use(),
+            parked: self.requests.in_use(),
+        }
+    }
+
+    /// INV-13 on this core.
+    pub fn check_memory(&self) {
+        self.memory_in_use().check(&self.node.memory);
+    }
+
+    /// Ends the waiting of up to `count` fetches that this core's connections have asked for, on each core
+    /// where some are parked: those that wait the longest, and have waited for a while.
+    pub fn end_parked_fetches(&self, count: usize) {
+        for core in (0..self.mesh.core_count()).map(CoreIndex).filter(|core| *core != self.index) {
+            self.mesh.control(core, CoreRequest::EndParkedFetches { asker: self.index, count });
+        }
+        self.end_parked_fetches_of(self.index, count);
+    }
+
+    /// Ends the waiting of up to `count` fetches parked here that `asker` has asked for.
+    pub fn end_parked_fetches_of(&self, asker: CoreIndex, count: usize) {
+        // In the order of their numbers, which is that of their age.
+        let keys = FetchKey { asker, number: 0 }..=FetchKey { asker, number: u64::MAX };
+        let parked = self.parked.borrow();
+        let watches = parked.range(keys).map(|(_, watch)| watch);
+        let oldest: Vec<_> = watches.filter(|it| it.may_be_ended()).take(count).cloned().collect();
+        drop(parked);
+        for watch in oldest {
+            watch.end();
+        }
+    }
+
+    /// Gives memory of answers back, and tells the cores that wait for it.
+    pub fn give_back(&self, lent: Vec<Lent>) {
+        for lender in lent.into_iter().filter_map(Lent::give_back) {
+            if lender == self.index {
+                self.answers.look_again();
+            } else {
+                self.mesh.control(lender, CoreRequest::AnswerMemoryFreed);
+            }
+        }
+    }
+
+    /// Has all cores end connections that keep memory of answers and read nothing.
+    pub fn end_stuck_sends(&self) {
+        for core in (0..self.mesh.core_count()).map(CoreIndex).filter(|core| *core != self.index) {
+            self.mesh.control(core, CoreRequest::EndStuckSends);
+        }
+        self.sends.end_stuck();
     }
 
     /// The node's controller, on its core while it is up.

@@ -58,6 +58,9 @@ fn take_note(core: &Rc<Core>, targets: &InboxTargets, control: CoreRequest) {
             let counts = targets.connection_counts.as_ref();
             counts.expect("releases go to the accepting core").release(of);
         }
+        CoreRequest::EndParkedFetches { asker, count } => core.end_parked_fetches_of(asker, count),
+        CoreRequest::AnswerMemoryFreed => core.answers.look_again(),
+        CoreRequest::EndStuckSends => drop(core.sends.end_stuck()),
         CoreRequest::Prepare(preparation) => targets.preparer.enqueue(preparation),
         CoreRequest::Prepared { from, version } => publisher().prepared(from, version),
         CoreRequest::Show { version } => targets.preparer.show(version),

@@ -13,7 +13,7 @@ use storage::{LogOffsets, Opening, TopicPartition};
 use super::view::ClusterView;
 use crate::controller_core::ControllerQuestion;
 use crate::replica::{
-    DeleteRecordsParts, DeleteRecordsResult, FetchKey, FetchParts, FetchResult, ListOffsetsParts,
+    DeleteRecordsParts, DeleteRecordsResult, FetchAnswer, FetchKey, FetchParts, ListOffsetsParts,
     ListOffsetsResult, PartitionKey, ProduceParts, ProduceResult,
 };
 
@@ -33,6 +33,16 @@ pub enum CoreRequest {
     Adopt(Accepted),
     /// A connection of the sender has ended.
     Released(CoreIndex),
+    /// Some fetches that `asker` has asked for and that are parked with you shall answer with what they
+    /// have: it needs their memory.
+    EndParkedFetches {
+        asker: CoreIndex,
+        count: usize,
+    },
+    /// Memory for answers that you lent was given back, and you wait for some.
+    AnswerMemoryFreed,
+    /// Memory for answers is short: end connections that keep some and read nothing.
+    EndStuckSends,
     /// Open, create and delete what the view says of your partitions, then say `Prepared`.
     Prepare(Arc<Preparation>),
     Prepared {
@@ -102,7 +112,7 @@ pub struct ClosedPartition {
 /// An answer to one of the first group.
 pub enum CoreReply {
     Produce(Vec<ProduceResult>),
-    Fetch(Vec<FetchResult>),
+    Fetch(FetchAnswer),
     ListOffsets(Vec<ListOffsetsResult>),
     DeleteRecords(Vec<DeleteRecordsResult>),
     Controller(Response),

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use controller::decide::check_topic_name;
 use controller::metadata::{Broker, MetadataImage, Partition, Topic};
@@ -25,6 +26,10 @@ const EMPTY_IS_NONE_VERSION: i16 = 1;
 /// The first version whose requests may name topics by id.
 const TOPIC_ID_VERSION: i16 = 12;
 
+/// What a topic and a partition take in an answer, as structures and as bytes.
+const TOPIC_SIZE_BYTES: usize = 256;
+const PARTITION_SIZE_BYTES: usize = 256;
+
 /// Kafka's own topics. Source: `Topic.INTERNAL_TOPICS`.
 pub const INTERNAL_TOPICS: [&str; 3] =
     ["__consumer_offsets", "__transaction_state", "__share_group_state"];
@@ -39,14 +44,19 @@ pub async fn serve(
     let asked = request
         .topics
         .filter(|topics| !(topics.is_empty() && head.version < EMPTY_IS_NONE_VERSION));
+    let view = core.view();
+    let size_bytes: usize = match &asked {
+        None => view.image.topics().iter().map(described_size_bytes).sum(),
+        Some(asked) => {
+            let found = asked.iter().filter_map(|topic| find(&view, head.version, topic));
+            found.map(described_size_bytes).sum()
+        }
+    };
+    context.check_granted(size_bytes)?;
     let topics = match asked {
         None => {
-            let view = core.view();
-            view.image
-                .topics()
-                .iter()
-                .map(|topic| describe(&view.image, topic, with_operations))
-                .collect()
+            let topics = view.image.topics();
+            topics.iter().map(|topic| describe(&view.image, topic, with_operations)).collect()
         }
         Some(mut asked) => {
             // A topic that is named twice is answered, and made, once.
@@ -135,12 +145,7 @@ fn answer(
     with_operations: bool,
 ) -> MetadataResponseTopic {
     let by_id = version >= TOPIC_ID_VERSION && !asked.topic_id.is_zero();
-    let found = match &asked.name {
-        _ if by_id => view.image.topic_by_id(asked.topic_id),
-        Some(name) => view.image.topic_by_name(name),
-        None => None,
-    };
-    if let Some(topic) = found {
+    if let Some(topic) = find(view, version, &asked) {
         return describe(&view.image, topic, with_operations);
     }
     let refused = asked.name.as_ref().and_then(|name| created.get(name)).copied();
@@ -161,6 +166,22 @@ fn answer(
         topic_authorized_operations: operations::UNKNOWN,
         ..Default::default()
     }
+}
+
+fn find<'a>(
+    view: &'a ClusterView,
+    version: i16,
+    asked: &MetadataRequestTopic,
+) -> Option<&'a Arc<Topic>> {
+    if version >= TOPIC_ID_VERSION && !asked.topic_id.is_zero() {
+        return view.image.topic_by_id(asked.topic_id);
+    }
+    view.image.topic_by_name(asked.name.as_ref()?)
+}
+
+/// What the description of a topic may take, as structures and as bytes.
+fn described_size_bytes(topic: &Arc<Topic>) -> usize {
+    TOPIC_SIZE_BYTES + topic.partitions.len() * PARTITION_SIZE_BYTES
 }
 
 fn describe(image: &MetadataImage, topic: &Topic, with_operations: bool) -> MetadataResponseTopic {

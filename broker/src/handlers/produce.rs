@@ -16,7 +16,7 @@ use protocol::record_batch::{
     set_max_timestamp, validate_for_append,
 };
 
-use super::request::{Answer, Refusal, RequestContext, RequestHead};
+use super::request::{Answer, Refusal, Reply, RequestContext, RequestHead};
 use super::route::{self, ByCore, Route};
 use crate::cores::{Awaiting, ClusterView};
 use crate::replica::{ProducePart, ProduceParts, ProduceResult, TopicSettings};
@@ -71,9 +71,10 @@ pub async fn serve(
         if acks == 0 {
             // There is nobody to tell of an error but by closing the connection, as Kafka does.
             let failed = results.iter().any(|result| result.error != ErrorCode::None);
-            return if failed { Err(Refusal::UnacknowledgedProduce) } else { Ok(Vec::new()) };
+            return if failed { Err(Refusal::UnacknowledgedProduce) } else { Ok(Reply::default()) };
         }
-        head.respond(&merge(topics, results))
+        let parts = head.respond(&merge(topics, results))?;
+        Ok(Reply { parts, lent: Vec::new() })
     })))
 }
 
@@ -109,7 +110,9 @@ fn plan(
                         let settings = view
                             .settings_of(route.key.0)
                             .ok_or_else(|| refused(ErrorCode::UnknownTopicOrPartition, None))?;
-                        Ok((route, check_records(data, settings, now, head.version)?))
+                        let batch = check_records(data, settings, now, head.version)?;
+                        check_fits(&batch, core.node.memory.batch_size_bytes_max())?;
+                        Ok((route, batch))
                     });
             results.push(match checked {
                 Ok((route, batch)) => {
@@ -150,6 +153,19 @@ fn check_request(acks: i16, transactional: bool) -> Result<(), ProduceResult> {
         return Err(refused(ErrorCode::InvalidTxnState, Some(message.to_owned())));
     }
     Ok(())
+}
+
+/// That a batch, which its topic allows, can be kept and sent with the memory there is.
+fn check_fits(batch: &RecordBatch, size_bytes_max: usize) -> Result<(), ProduceResult> {
+    let size_bytes = batch.size_bytes();
+    if size_bytes <= size_bytes_max {
+        return Ok(());
+    }
+    let message = format!(
+        "the batch has {size_bytes} bytes; with its millrace.memory.bytes this broker takes \
+         {size_bytes_max} at most"
+    );
+    Err(refused(ErrorCode::MessageTooLarge, Some(message)))
 }
 
 /// The one batch of a partition's records, valid and ready to be appended.

@@ -3,20 +3,29 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use protocol::api::ApiKey;
 use protocol::header;
 use protocol::wire::{ApiMessage, DecodeError, Decoder, EncodeError};
-use reactor::sync::Event;
+use reactor::sync::{Event, Share};
 
 use super::{api_versions, table};
 use crate::cores::{Core, Unanswered};
+use crate::memory::{Lent, PER_DECODED_BYTE, Patience, USUAL_SIZE_BYTES};
+
+/// How long a request waits for memory before others are asked again to make room.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
 /// What a handler knows of where a request comes from.
 #[derive(Clone)]
 pub struct RequestContext {
     pub core: Rc<Core>,
+    /// Memory that the request has for what it is decoded to and for its answer.
+    pub granted_bytes: usize,
+    /// The most that it could get.
+    pub granted_bytes_max: usize,
     /// Set when nothing more is read from the connection: what can wait no longer does.
     pub ending: Event,
 }
@@ -29,14 +38,25 @@ pub struct RequestHead {
     pub correlation_id: i32,
 }
 
-/// An answer, whole or to come. No parts at all where the request wants none (`acks=0`).
-pub enum Answer {
-    Ready(Vec<Bytes>),
-    Later(LaterAnswer),
+/// What is sent: no parts at all where the request wants none (`acks=0`).
+#[derive(Debug, Default)]
+pub struct Reply {
+    pub parts: Vec<Bytes>,
+    /// Memory that the parts keep from being freed, to be given back when they are sent.
+    pub lent: Vec<Lent>,
 }
 
-/// An answer that other cores are still working on.
-pub type LaterAnswer = Pin<Box<dyn Future<Output = Result<Vec<Bytes>, Refusal>>>>;
+/// An answer, whole or to come.
+pub enum Answer {
+    Ready(Reply),
+    /// Cores are working on it, whether it is awaited or not.
+    Later(LaterAnswer),
+    /// Nothing is done before it is awaited.
+    OnDemand(LaterAnswer),
+}
+
+/// An answer that other cores work on.
+pub type LaterAnswer = Pin<Box<dyn Future<Output = Result<Reply, Refusal>>>>;
 
 /// Why a connection is closed instead of answered, as Kafka does.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +71,10 @@ pub enum Refusal {
     Body { api_key: ApiKey, version: i16, source: DecodeError },
     #[error("cannot encode a response: {0}")]
     Response(#[from] EncodeError),
+    #[error("a request takes more memory than it has")]
+    TakesMore,
+    #[error("a request takes more memory than there is for requests")]
+    TakesTooMuch,
     #[error("a produce request without acknowledgement failed")]
     UnacknowledgedProduce,
     #[error(transparent)]
@@ -58,18 +82,34 @@ pub enum Refusal {
 }
 
 impl Answer {
-    /// The answer if it is ready now.
-    pub async fn try_ready(&mut self) -> Option<Result<Vec<Bytes>, Refusal>> {
+    /// An answer that keeps no one's memory.
+    pub fn ready(parts: Vec<Bytes>) -> Self {
+        Answer::Ready(Reply { parts, lent: Vec::new() })
+    }
+
+    /// The reply if it is ready now.
+    pub async fn try_reply(&mut self) -> Option<Result<Reply, Refusal>> {
         match self {
-            Answer::Ready(parts) => Some(Ok(std::mem::take(parts))),
-            Answer::Later(answer) => futures_lite::future::poll_once(answer).await,
+            Answer::Ready(reply) => Some(Ok(std::mem::take(reply))),
+            Answer::Later(answer) | Answer::OnDemand(answer) => {
+                futures_lite::future::poll_once(answer).await
+            }
         }
     }
 
-    pub async fn ready(self) -> Result<Vec<Bytes>, Refusal> {
+    pub async fn reply(self) -> Result<Reply, Refusal> {
         match self {
-            Answer::Ready(parts) => Ok(parts),
-            Answer::Later(answer) => answer.await,
+            Answer::Ready(reply) => Ok(reply),
+            Answer::Later(answer) | Answer::OnDemand(answer) => answer.await,
+        }
+    }
+
+    /// Waits for what is under way, for an answer that nobody wants any more.
+    pub async fn abandon(self, core: &Core) {
+        if let Answer::Later(answer) = self
+            && let Ok(reply) = answer.await
+        {
+            core.give_back(reply.lent);
         }
     }
 }
@@ -82,11 +122,27 @@ impl RequestHead {
     }
 }
 
+impl RequestContext {
+    /// Of a connection, before it has asked for anything.
+    pub fn new(core: &Rc<Core>) -> Self {
+        let ending = Event::new();
+        RequestContext { core: core.clone(), granted_bytes: 0, granted_bytes_max: 0, ending }
+    }
+
+    /// That the request has `size_bytes` for its answer, or all that there is for requests: an answer
+    /// that is larger is made alone. Errors: it is to be served again, with more.
+    pub fn check_granted(&self, size_bytes: usize) -> Result<(), Refusal> {
+        let needed = size_bytes.min(self.granted_bytes_max);
+        if needed <= self.granted_bytes { Ok(()) } else { Err(Refusal::TakesMore) }
+    }
+}
+
 /// Hands the request in `frame` to its handler. On return it has taken effect, or stands in the
 /// queues of those it concerns in the order of the calls; but a fetch reads when its answer is awaited.
+/// The answer comes with the memory that it was granted, to be kept until it is sent.
 ///
 /// Errors: the connection must be closed.
-pub async fn serve(context: &RequestContext, frame: Bytes) -> Result<Answer, Refusal> {
+pub async fn serve(context: &RequestContext, frame: Bytes) -> Result<(Answer, Share), Refusal> {
     let mut decoder = Decoder::new(frame);
     let (api_key, header) = header::decode_request_header(&mut decoder).map_err(Refusal::Header)?;
     let head = RequestHead {
@@ -94,15 +150,68 @@ pub async fn serve(context: &RequestContext, frame: Bytes) -> Result<Answer, Ref
         version: header.request_api_version,
         correlation_id: header.correlation_id,
     };
+    let core = &context.core;
+    let patience = match api_key {
+        ApiKey::Fetch => Patience::MayPark,
+        _ => Patience::Prompt,
+    };
+    let granted_bytes_max = core.requests.size_bytes(patience);
+    let mut granted_bytes = USUAL_SIZE_BYTES;
+    let mut share = take_memory(core, patience, granted_bytes).await;
+    loop {
+        let mut body = decoder.clone();
+        body.limit_elements(granted_bytes / PER_DECODED_BYTE);
+        let context = RequestContext { granted_bytes, granted_bytes_max, ..context.clone() };
+        match serve_with(context, &head, body).await {
+            Ok(answer) => return Ok((answer, share)),
+            Err(
+                Refusal::TakesMore
+                | Refusal::Body { source: DecodeError::ElementsTooLarge { .. }, .. },
+            ) => {}
+            Err(refusal) => return Err(refusal),
+        }
+        granted_bytes =
+            core.requests.more_than(patience, granted_bytes).ok_or(Refusal::TakesTooMuch)?;
+        // Who waits holds nothing.
+        drop(share);
+        share = take_memory(core, patience, granted_bytes).await;
+    }
+}
+
+/// Memory for a request. Where it is short, fetches that have waited for a while answer with what they
+/// have, as many as are needed, and readers that take nothing go.
+async fn take_memory(core: &Core, patience: Patience, size_bytes: usize) -> Share {
+    if let Some(share) = core.requests.try_take(patience, size_bytes) {
+        return share;
+    }
+    reactor::mark!(requests_wait_for_memory);
+    let mut taking = std::pin::pin!(core.requests.take(patience, size_bytes));
+    loop {
+        if patience == Patience::MayPark {
+            core.end_parked_fetches(size_bytes.div_ceil(USUAL_SIZE_BYTES));
+        }
+        core.sends.end_stuck();
+        if let Ok(share) = reactor::timeout(LOOK_AGAIN_AFTER, taking.as_mut()).await {
+            return share;
+        }
+    }
+}
+
+/// One attempt. Nothing has taken effect where it takes more memory.
+async fn serve_with(
+    context: RequestContext,
+    head: &RequestHead,
+    body: Decoder,
+) -> Result<Answer, Refusal> {
     let handler =
         table::find(head.api_key).ok_or(Refusal::UnsupportedApi { api_key: head.api_key })?;
     if !handler.versions.contains(&head.version) {
         // ApiVersions alone answers a version it does not know, so that clients can step down.
         if head.api_key == ApiKey::ApiVersions {
-            return api_versions::unsupported_version(&head).map(Answer::Ready);
+            return api_versions::unsupported_version(head).map(Answer::ready);
         }
-        let RequestHead { api_key, version, .. } = head;
+        let RequestHead { api_key, version, .. } = *head;
         return Err(Refusal::UnsupportedVersion { api_key, version });
     }
-    (handler.serve)(context.clone(), head, decoder).await
+    (handler.serve)(context, head.clone(), body).await
 }

@@ -55,7 +55,7 @@ macro_rules! answers {
                 Box::pin(async move {
                     let request: $request = decode(&head, body)?;
                     let response = $module::serve(&context, &head, request).await?;
-                    head.respond(&response).map(Answer::Ready)
+                    head.respond(&response).map(Answer::ready)
                 })
             },
         }

@@ -3,7 +3,7 @@
 //! One task reads frames, decodes them and hands each to its handler in the order read (INV-15); a
 //! handler that must wait for other cores leaves a future behind. A second task awaits those futures
 //! in the same order and sends (INV-12). The window between the two is bounded: when it is full
-//! nothing more is read, which is TCP back-pressure to the client.
+//! nothing more is read, which is TCP back-pressure to the client. So it is where memory is short.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -23,6 +23,10 @@ const WINDOW_REQUESTS_MAX: usize = 256;
 /// Answers that are ready together leave in one vectored write up to about this size.
 const SEND_SIZE_BYTES: usize = 256 * 1024;
 
+/// A reader that takes less than this for a while is stuck; one write takes no more where it consists of
+/// several parts.
+const PROGRESS_SIZE_BYTES: usize = 4 * 1024 * 1024;
+
 /// How long the last answers may take to leave, once nothing more is read. A peer that does not read
 /// would keep its connection, and at a stop the process, for as long as it likes.
 const LAST_ANSWERS_DEADLINE: Duration = Duration::from_secs(5);
@@ -30,8 +34,10 @@ const LAST_ANSWERS_DEADLINE: Duration = Duration::from_secs(5);
 /// One request's place in the order of answers.
 struct Slot {
     answer: Answer,
-    /// The request's memory stays reserved until its answer is ready.
-    share: Share,
+    /// The frame's memory stays reserved until the answer is ready.
+    frame: Option<Rc<Share>>,
+    /// The memory of what the request was decoded to, and of its answer, until that is sent.
+    granted: Share,
 }
 
 /// Serves `stream` until the peer closes it, breaks the protocol, idles too long, or the core stops.
@@ -40,20 +46,25 @@ pub async fn serve(core: Rc<Core>, stream: TcpStream) {
     let stream = Rc::new(stream);
     let window = Queue::new(WINDOW_REQUESTS_MAX);
     let activity = Activity::watch(&core, &stream);
-    let context = RequestContext { core: core.clone(), ending: Event::new() };
+    let context = RequestContext::new(&core);
     let ended = Event::new();
     core.tasks.spawn({
+        let core = core.clone();
         let (stream, window, ended) = (stream.clone(), window.clone(), ended.clone());
         let ending = context.ending.clone();
         async move {
-            let asked = send_answers(&stream, &window).await;
+            let asked = send_answers(&core, &stream, &window).await;
             // Without a writer nothing more need be read.
             stream.shutdown();
             window.close();
             ending.set();
-            if let Some(slot) = asked {
-                // Nobody wants this answer any more, but parts of it may be parked with their owners.
-                let _ = slot.answer.ready().await;
+            // Nobody wants these answers any more, but what they were asked for may be under way, and
+            // keeps the memory of its request until it is done.
+            let mut asked = asked;
+            while let Some(Slot { answer, frame, granted }) = asked.or_else(|| window.try_pop()) {
+                answer.abandon(&core).await;
+                drop((frame, granted));
+                asked = None;
             }
             ended.set();
         }
@@ -103,8 +114,11 @@ async fn read_requests(
     let mut frames = FrameReader::new(stream.clone(), core.clone(), size_max);
     while let Some(frame) = frames.next().await? {
         activity.touch();
-        let answer = handlers::serve(context, frame.bytes).await?;
-        if window.push(Slot { answer, share: frame.share }).await.is_err() {
+        core.check_memory();
+        let (answer, granted) = handlers::serve(context, frame.bytes).await?;
+        let slot = Slot { answer, frame: frame.share, granted };
+        if let Err(slot) = window.push(slot).await {
+            slot.answer.abandon(core).await;
             return Ok(());
         }
     }
@@ -113,25 +127,29 @@ async fn read_requests(
 
 /// Sends answers in the order of their requests, those that are ready together in one write. Ends with
 /// the window, or when no more can be sent; then it returns what had begun and was not ready.
-async fn send_answers(stream: &TcpStream, window: &Queue<Slot>) -> Option<Slot> {
+async fn send_answers(core: &Core, stream: &Rc<TcpStream>, window: &Queue<Slot>) -> Option<Slot> {
     let mut unready: Option<Slot> = None;
     loop {
         let slot = match unready.take() {
             Some(slot) => slot,
             None => window.pop().await?,
         };
-        let mut parts = slot.answer.ready().await.ok()?;
-        drop(slot.share);
-        let mut size_bytes: usize = parts.iter().map(Bytes::len).sum();
+        let Slot { answer, frame, granted } = slot;
+        let mut reply = answer.reply().await.ok()?;
+        drop(frame);
+        let mut granted = vec![granted];
+        let mut size_bytes: usize = reply.parts.iter().map(Bytes::len).sum();
         let mut is_refused = false;
         while !is_refused
             && size_bytes < SEND_SIZE_BYTES
             && let Some(mut next) = window.try_pop()
         {
-            match next.answer.try_ready().await {
+            match next.answer.try_reply().await {
                 Some(Ok(more)) => {
-                    size_bytes += more.iter().map(Bytes::len).sum::<usize>();
-                    parts.extend(more);
+                    size_bytes += more.parts.iter().map(Bytes::len).sum::<usize>();
+                    reply.parts.extend(more.parts);
+                    reply.lent.extend(more.lent);
+                    granted.push(next.granted);
                 }
                 Some(Err(_)) => is_refused = true,
                 None => {
@@ -140,13 +158,41 @@ async fn send_answers(stream: &TcpStream, window: &Queue<Slot>) -> Option<Slot> 
                 }
             }
         }
-        if !parts.is_empty() && stream.write_all(&parts).await.is_err() {
+        let sent = send(core, stream, &reply.parts).await;
+        drop((reply.parts, granted));
+        core.give_back(reply.lent);
+        if sent.is_err() {
             return unready;
         }
         if is_refused {
             return None;
         }
     }
+}
+
+/// Sends `parts`, some at a time: a reader that takes nothing of them for long is found by who needs the
+/// memory that they keep.
+async fn send(core: &Core, stream: &Rc<TcpStream>, parts: &[Bytes]) -> std::io::Result<()> {
+    let mut rest = parts;
+    while !rest.is_empty() {
+        let mut size_bytes = 0;
+        let fits = rest.iter().take_while(|part| {
+            let is_first = size_bytes == 0;
+            size_bytes += part.len();
+            is_first || size_bytes <= PROGRESS_SIZE_BYTES
+        });
+        let (now, later) = rest.split_at(fits.count());
+        let mut writing = std::pin::pin!(stream.write_all(now));
+        match futures_lite::future::poll_once(writing.as_mut()).await {
+            Some(written) => written?,
+            None => {
+                let _sending = core.sends.begin(stream);
+                writing.await?;
+            }
+        }
+        rest = later;
+    }
+    Ok(())
 }
 
 /// Closes a connection that has been idle too long, at the cost of one deadline, not of a timer per

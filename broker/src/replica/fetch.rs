@@ -8,11 +8,19 @@ use bytes::Bytes;
 use protocol::error_code::ErrorCode;
 use protocol::model::{LeaderEpoch, Offset};
 use reactor::CoreIndex;
-use storage::{AbortedTransaction, ReadError};
+use storage::{AbortedTransaction, ReadError, ReadResult};
 
 use super::partition::{Partition, PartitionKey};
 use super::watch::FetchWatch;
 use crate::cores::{Ask, Core, CoreReply, CoreRequest, ReplyTo};
+use crate::memory::Lent;
+
+/// What a read takes from a disk at once: enough for its full speed.
+const READ_BUFFER_SIZE_BYTES_MAX: usize = 1 << 20;
+
+/// What a buffer has room for beyond what is wanted: from where an index leads to the batch wanted, and
+/// whole blocks.
+const READ_BUFFER_SPARE_BYTES: usize = 16 << 10;
 
 /// Names a fetch that may be parked, to end its waiting early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,6 +57,13 @@ pub struct FetchParts {
     pub wait: Option<FetchWait>,
 }
 
+/// What one core has for a fetch: a result for each part, and the memory that they keep.
+#[derive(Debug)]
+pub struct FetchAnswer {
+    pub results: Vec<FetchResult>,
+    pub lent: Lent,
+}
+
 /// What was read of one partition.
 #[derive(Clone, Debug)]
 pub struct FetchResult {
@@ -63,6 +78,8 @@ pub struct FetchResult {
     pub aborted: Vec<AbortedTransaction>,
     /// There is more below the reader's bound than was read.
     pub has_more: bool,
+    /// There is no memory to read it now, or to wait for more.
+    pub is_starved: bool,
     /// Where the reader's log and ours part: it must truncate. Source: KIP-595.
     pub diverging: Option<(LeaderEpoch, Offset)>,
 }
@@ -78,6 +95,7 @@ impl FetchResult {
             size_bytes: 0,
             aborted: Vec::new(),
             has_more: false,
+            is_starved: false,
             diverging: None,
         }
     }
@@ -85,12 +103,15 @@ impl FetchResult {
     /// Whether the answer may not wait for more: it tells of an error, or a read has stopped at a limit
     /// of its own and the next fetch goes on from there.
     pub fn is_urgent(&self) -> bool {
-        self.error != ErrorCode::None || self.diverging.is_some() || self.has_more
+        self.error != ErrorCode::None
+            || self.diverging.is_some()
+            || self.has_more
+            || self.is_starved
     }
 }
 
 impl Ask for FetchParts {
-    type Answer = Vec<FetchResult>;
+    type Answer = FetchAnswer;
 
     fn serve(self, core: &Rc<Core>, reply: ReplyTo<Self::Answer>) {
         let serving = read_or_watch(core.clone(), self, reply);
@@ -113,7 +134,7 @@ impl Ask for FetchParts {
     }
 }
 
-async fn read_or_watch(core: Rc<Core>, fetch: FetchParts, reply: ReplyTo<Vec<FetchResult>>) {
+async fn read_or_watch(core: Rc<Core>, fetch: FetchParts, reply: ReplyTo<FetchAnswer>) {
     // Known before it reads: a word to end may come while it waits for a disk.
     let watch = Rc::new(FetchWatch::default());
     if fetch.wait.is_some() {
@@ -121,7 +142,8 @@ async fn read_or_watch(core: Rc<Core>, fetch: FetchParts, reply: ReplyTo<Vec<Fet
     }
     loop {
         let before = high_watermarks(&core, &fetch.parts);
-        let results = read(&core, &fetch).await;
+        let answer = read(&core, &fetch).await;
+        let results = &answer.results;
         let size_bytes: usize = results.iter().map(|result| result.size_bytes).sum();
         let parkable = fetch.wait.filter(|wait| {
             size_bytes < wait.threshold_bytes
@@ -132,8 +154,10 @@ async fn read_or_watch(core: Rc<Core>, fetch: FetchParts, reply: ReplyTo<Vec<Fet
         });
         let Some(wait) = parkable else {
             core.forget_fetch(fetch.key);
-            return reply.send(results);
+            return reply.send(answer);
         };
+        // What is parked keeps nothing.
+        core.give_back(vec![answer.lent]);
         // Reading may have waited for a disk: what came meanwhile must not be slept through.
         if before == high_watermarks(&core, &fetch.parts) {
             return park(&core, fetch, wait, &watch, size_bytes, reply);
@@ -155,7 +179,7 @@ fn park(
     wait: FetchWait,
     watch: &Rc<FetchWatch>,
     gathered_bytes: usize,
-    reply: ReplyTo<Vec<FetchResult>>,
+    reply: ReplyTo<FetchAnswer>,
 ) {
     let key = fetch.key;
     let watched: Vec<PartitionKey> = fetch.parts.iter().map(|part| part.partition).collect();
@@ -169,14 +193,20 @@ fn park(
     });
     let on_ready = {
         // The core's partitions keep the watch: it must not keep the core.
-        let core = Rc::downgrade(core);
+        let (core, watch) = (Rc::downgrade(core), Rc::downgrade(watch));
         move || {
             let Some(core) = core.upgrade() else { return };
             core.deadlines.cancel(deadline);
             core.forget_fetch(key);
+            let is_ended = watch.upgrade().is_some_and(|watch| watch.is_ended());
             let reading = {
                 let core = core.clone();
-                async move { reply.send(read(&core, &fetch).await) }
+                async move {
+                    let mut answer = read(&core, &fetch).await;
+                    // Who asked shall not ask for more before it answers.
+                    answer.results.iter_mut().for_each(|result| result.is_starved |= is_ended);
+                    reply.send(answer)
+                }
             };
             core.run_now_or_spawn(Box::pin(reading));
         }
@@ -190,83 +220,173 @@ fn park(
 }
 
 /// Reads the parts in order, within the size limits; the first batch found is returned whatever its
-/// size, or a reader with small limits would never get past it.
-async fn read(core: &Core, fetch: &FetchParts) -> Vec<FetchResult> {
+/// size, or a reader with small limits would never get past it. The more memory is lent, the less is
+/// read.
+async fn read(core: &Core, fetch: &FetchParts) -> FetchAnswer {
+    let mut reading = Reading {
+        core,
+        lent: core.answers.nothing(),
+        read_committed: fetch.read_committed,
+        size_bytes_left: fetch.size_bytes_max.min(core.answers.read_size_bytes_max()),
+        nothing_yet: true,
+    };
     let mut results = Vec::with_capacity(fetch.parts.len());
-    let mut size_bytes_left = fetch.size_bytes_max;
-    let mut nothing_yet = true;
     for part in &fetch.parts {
-        let result = match core.partition(&part.partition) {
+        results.push(match core.partition(&part.partition) {
             None => FetchResult::refused(ErrorCode::NotLeaderOrFollower),
-            Some(owned) => {
-                let size_bytes_max = part.size_bytes_max.min(size_bytes_left);
-                let limits = Limits {
-                    size_bytes_max,
-                    min_one_batch: nothing_yet,
-                    read_committed: fetch.read_committed,
-                };
-                read_part(&owned, part, limits).await
-            }
-        };
-        size_bytes_left = size_bytes_left.saturating_sub(result.size_bytes);
-        nothing_yet &= result.size_bytes == 0;
-        results.push(result);
+            Some(owned) => reading.part(&owned, part).await,
+        });
     }
-    results
+    if results.iter().any(|result| result.is_starved) && reading.nothing_yet {
+        core.end_stuck_sends();
+    }
+    FetchAnswer { results, lent: reading.lent }
 }
 
-/// How far one part is read.
-struct Limits {
-    size_bytes_max: usize,
-    min_one_batch: bool,
+/// One fetch's reading on one core.
+struct Reading<'a> {
+    core: &'a Core,
+    lent: Lent,
     read_committed: bool,
+    size_bytes_left: usize,
+    nothing_yet: bool,
 }
 
-async fn read_part(owned: &Partition, part: &FetchPart, limits: Limits) -> FetchResult {
-    if let Err(error) = owned.check(part.current_leader_epoch) {
-        return FetchResult::refused(error);
-    }
-    let high_watermark = owned.high_watermark();
-    let nothing = || FetchResult {
-        high_watermark: Some(high_watermark),
-        last_stable_offset: Some(owned.last_stable_offset().min(high_watermark)),
-        log_start_offset: Some(owned.log().log_start_offset()),
-        ..FetchResult::refused(ErrorCode::None)
-    };
-    if let Some(diverging) = divergence(owned, part) {
-        return FetchResult { diverging: Some(diverging), ..nothing() };
-    }
-    let bound = if limits.read_committed { owned.last_stable_offset() } else { high_watermark };
-    // A consumer sees nothing above its bound; an offset beyond the log's end is out of its range.
-    if part.from > bound && part.from <= owned.log().log_end_offset() {
-        return nothing();
-    }
-    let read = owned.read(part.from, limits.size_bytes_max, limits.min_one_batch, bound).await;
-    let read = match read {
-        Ok(read) if limits.read_committed && read.size_bytes > 0 => {
-            let log = owned.log();
-            let aborted = log.aborted_transactions(part.from, read.next_offset).await;
-            aborted.map(|aborted| (read, aborted)).map_err(ReadError::Storage)
+impl Reading<'_> {
+    async fn part(&mut self, owned: &Partition, part: &FetchPart) -> FetchResult {
+        if let Err(error) = owned.check(part.current_leader_epoch) {
+            return FetchResult::refused(error);
         }
-        read => read.map(|read| (read, Vec::new())),
-    };
-    match read {
-        Ok((read, aborted)) => FetchResult {
-            has_more: read.next_offset < bound,
-            slices: read.slices,
-            size_bytes: read.size_bytes,
-            aborted,
-            ..nothing()
-        },
-        Err(ReadError::OffsetOutOfRange { .. }) => {
-            FetchResult::refused(ErrorCode::OffsetOutOfRange)
+        let high_watermark = owned.high_watermark();
+        let nothing = || FetchResult {
+            high_watermark: Some(high_watermark),
+            last_stable_offset: Some(owned.last_stable_offset().min(high_watermark)),
+            log_start_offset: Some(owned.log().log_start_offset()),
+            ..FetchResult::refused(ErrorCode::None)
+        };
+        if let Some(diverging) = divergence(owned, part) {
+            return FetchResult { diverging: Some(diverging), ..nothing() };
         }
-        Err(ReadError::Storage(error)) => {
-            tracing::error!(
-                topic = %owned.topic, partition = %owned.index, from = %part.from, %error,
-                "cannot read"
-            );
-            FetchResult::refused(ErrorCode::KafkaStorageError)
+        let bound = if self.read_committed { owned.last_stable_offset() } else { high_watermark };
+        // A consumer sees nothing above its bound; an offset beyond the log's end is out of its range.
+        if part.from > bound && part.from <= owned.log().log_end_offset() {
+            return nothing();
+        }
+        let held_bytes = self.lent.bytes();
+        let read = self.read_with_aborted(owned, part, bound).await;
+        if !matches!(read, Ok(Some(_))) {
+            // What was lent for a read that came to nothing is not kept for the others.
+            self.lent.shrink_to(held_bytes.min(self.lent.bytes()));
+        }
+        match read {
+            Ok(Some((read, aborted))) => {
+                self.size_bytes_left = self.size_bytes_left.saturating_sub(read.size_bytes);
+                self.nothing_yet &= read.size_bytes == 0;
+                FetchResult {
+                    has_more: read.next_offset < bound,
+                    slices: read.slices,
+                    size_bytes: read.size_bytes,
+                    aborted,
+                    ..nothing()
+                }
+            }
+            Ok(None) => FetchResult { is_starved: true, ..nothing() },
+            Err(ReadError::OffsetOutOfRange { .. }) => {
+                FetchResult::refused(ErrorCode::OffsetOutOfRange)
+            }
+            Err(error @ (ReadError::Storage(_) | ReadError::BufferTooSmall { .. })) => {
+                tracing::error!(
+                    topic = %owned.topic, partition = %owned.index, from = %part.from, %error,
+                    "cannot read"
+                );
+                FetchResult::refused(ErrorCode::KafkaStorageError)
+            }
+        }
+    }
+
+    /// As [`Reading::read`], with the aborted transactions that a `read_committed` reader must know of.
+    async fn read_with_aborted(
+        &mut self,
+        owned: &Partition,
+        part: &FetchPart,
+        bound: Offset,
+    ) -> Result<Option<(ReadResult, Vec<AbortedTransaction>)>, ReadError> {
+        let Some(read) = self.read(owned, part, bound).await? else { return Ok(None) };
+        if !self.read_committed || read.size_bytes == 0 {
+            return Ok(Some((read, Vec::new())));
+        }
+        let aborted = owned.log().aborted_transactions(part.from, read.next_offset).await;
+        aborted.map(|aborted| Some((read, aborted))).map_err(ReadError::Storage)
+    }
+
+    /// Reads with memory lent before a disk is read; what is in memory already is only kept from going.
+    /// `None`: there is no memory for it now. Who holds some already does not wait for more.
+    async fn read(
+        &mut self,
+        owned: &Partition,
+        part: &FetchPart,
+        upper_bound: Offset,
+    ) -> Result<Option<ReadResult>, ReadError> {
+        let memory = &self.core.answers;
+        let size_bytes_max = part.size_bytes_max.min(self.size_bytes_left);
+        let min_one_batch = self.nothing_yet;
+        let log = owned.log();
+        let mut buffer_size_bytes =
+            (size_bytes_max + READ_BUFFER_SPARE_BYTES).min(READ_BUFFER_SIZE_BYTES_MAX);
+        // Of `lent`, what is for this read and not for those before it.
+        let held_bytes = self.lent.bytes();
+        loop {
+            let own_bytes = self.lent.bytes() - held_bytes;
+            let read = log.read_memory(part.from, size_bytes_max, min_one_batch, upper_bound)?;
+            let needed = match &read {
+                Some(read) => read.pinned_bytes,
+                None if !min_one_batch && size_bytes_max == 0 => {
+                    return Ok(Some(ReadResult { next_offset: part.from, ..Default::default() }));
+                }
+                None => buffer_size_bytes,
+            };
+            if needed > memory.size_bytes() {
+                return Err(ReadError::BufferTooSmall { size_bytes: needed });
+            }
+            let missing = needed.saturating_sub(own_bytes);
+            if missing > 0 && !memory.grow(&mut self.lent, missing) {
+                drop(read);
+                if held_bytes > 0 {
+                    return Ok(None);
+                }
+                // Waiting begins with nothing in hand; then it is looked at anew.
+                self.lent.shrink_to(0);
+                if !memory.wait(&mut self.lent, needed).await {
+                    return Ok(None);
+                }
+                continue;
+            }
+            let read = match read {
+                Some(read) => read,
+                None => {
+                    let from = part.from;
+                    let reading = log.read_within(
+                        from,
+                        size_bytes_max,
+                        min_one_batch,
+                        upper_bound,
+                        buffer_size_bytes,
+                    );
+                    match reading.await {
+                        Err(ReadError::BufferTooSmall { size_bytes }) => {
+                            buffer_size_bytes = size_bytes;
+                            continue;
+                        }
+                        other => other?,
+                    }
+                }
+            };
+            // Meanwhile it may have come to memory, where a chunk is larger than the buffer.
+            let kept_bytes = held_bytes + read.pinned_bytes;
+            if kept_bytes <= self.lent.bytes() {
+                self.lent.shrink_to(kept_bytes);
+                return Ok(Some(read));
+            }
         }
     }
 }

@@ -11,7 +11,7 @@ mod watch;
 
 pub use acks::ProduceResult;
 pub use delete_records::{DeleteRecordsPart, DeleteRecordsParts, DeleteRecordsResult};
-pub use fetch::{FetchKey, FetchPart, FetchParts, FetchResult, FetchWait};
+pub use fetch::{FetchAnswer, FetchKey, FetchPart, FetchParts, FetchResult, FetchWait};
 pub use list_offsets::{ListOffsetsPart, ListOffsetsParts, ListOffsetsResult, OffsetSpec};
 pub use partition::{Partition, PartitionKey, TopicSettings};
 pub use produce::{ProducePart, ProduceParts};

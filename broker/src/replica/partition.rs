@@ -10,8 +10,7 @@ use protocol::model::{LeaderEpoch, Offset, PartitionId, TimestampMs, TopicId};
 use protocol::record_batch::RecordBatch;
 use reactor::task::Group;
 use storage::{
-    AppendAsLeader, AppendError, Appended, Origin, PartitionLog, RaiseLogStartError, ReadError,
-    ReadResult, StorageError,
+    AppendAsLeader, AppendError, Appended, Origin, PartitionLog, RaiseLogStartError, StorageError,
 };
 
 use super::acks::{ProduceResult, ProduceWait};
@@ -251,17 +250,6 @@ impl Partition {
         } else {
             wait.settle_as_is(part);
         }
-    }
-
-    /// Whole batches from `from` on, none of them beyond `upper_bound`.
-    pub async fn read(
-        &self,
-        from: Offset,
-        size_bytes_max: usize,
-        min_one_batch: bool,
-        upper_bound: Offset,
-    ) -> Result<ReadResult, ReadError> {
-        self.log.read(from, size_bytes_max, min_one_batch, upper_bound).await
     }
 
     /// Moves the log start to `before`, or to the high watermark, unless it is there already. Returns

@@ -2,6 +2,12 @@
 //! thousands.
 
 use std::cell::{Cell, RefCell};
+use std::time::Duration;
+
+use reactor::Instant;
+
+/// How long a fetch is parked before it may be ended to make room.
+const PARKED_AT_LEAST: Duration = Duration::from_millis(100);
 
 /// What a parked fetch does when it is done waiting.
 type OnReady = Box<dyn FnOnce()>;
@@ -15,6 +21,9 @@ pub struct FetchWatch {
     /// While it is parked.
     on_ready: RefCell<Option<OnReady>>,
     is_hurried: Cell<bool>,
+    parked: Cell<Option<Instant>>,
+    /// It was ended for the memory it takes.
+    is_ended: Cell<bool>,
 }
 
 impl FetchWatch {
@@ -22,7 +31,25 @@ impl FetchWatch {
     pub fn park(&self, threshold_bytes: usize, gathered_bytes: usize, on_ready: OnReady) {
         self.threshold_bytes.set(threshold_bytes);
         self.gathered_bytes.set(gathered_bytes);
+        self.parked.set(Some(reactor::now()));
         *self.on_ready.borrow_mut() = Some(on_ready);
+    }
+
+    /// Whether it has waited long enough to make room for another. Clients whose fetches are ended ask
+    /// again at once: what is bounded here is how often.
+    pub fn may_be_ended(&self) -> bool {
+        self.parked.get().is_some_and(|since| reactor::now() - since >= PARKED_AT_LEAST)
+    }
+
+    /// Ends the waiting to make room for another.
+    pub fn end(&self) {
+        reactor::mark!(parked_fetch_makes_room);
+        self.is_ended.set(true);
+        self.finish();
+    }
+
+    pub fn is_ended(&self) -> bool {
+        self.is_ended.get()
     }
 
     /// Whether it was told to end while it was reading: it may not be parked any more.

@@ -25,6 +25,8 @@ const FIRST_CAPACITY_MAX: usize = 1_000;
 pub struct Decoder {
     bytes: Bytes,
     total: usize,
+    /// What elements of arrays may still take in memory.
+    elements_bytes_left: usize,
 }
 
 macro_rules! number {
@@ -39,7 +41,13 @@ macro_rules! number {
 
 impl Decoder {
     pub fn new(bytes: Bytes) -> Self {
-        Decoder { total: bytes.len(), bytes }
+        Decoder { total: bytes.len(), bytes, elements_bytes_left: usize::MAX }
+    }
+
+    /// Refuses arrays whose elements take more than `size_bytes` in memory, all together. An element
+    /// may be many times larger there than on the wire.
+    pub fn limit_elements(&mut self, size_bytes: usize) {
+        self.elements_bytes_left = size_bytes;
     }
 
     /// Bytes read so far.
@@ -248,6 +256,11 @@ impl Decoder {
         count: usize,
         mut element: impl FnMut(&mut Decoder) -> Result<T, DecodeError>,
     ) -> Result<Vec<T>, DecodeError> {
+        let size_bytes = count.saturating_mul(size_of::<T>());
+        let Some(left) = self.elements_bytes_left.checked_sub(size_bytes) else {
+            return Err(DecodeError::ElementsTooLarge { position: self.position(), size_bytes });
+        };
+        self.elements_bytes_left = left;
         let mut elements = Vec::with_capacity(count.min(FIRST_CAPACITY_MAX));
         for _ in 0..count {
             elements.push(element(self)?);

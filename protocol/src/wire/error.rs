@@ -13,6 +13,10 @@ pub enum DecodeError {
     UnexpectedNull { position: usize },
     #[error("an array claims {count} elements at position {position}, {remaining} bytes are left")]
     ArrayTooLong { position: usize, count: usize, remaining: usize },
+    #[error(
+        "an array at position {position} takes {size_bytes} bytes in memory, more than allowed"
+    )]
+    ElementsTooLarge { position: usize, size_bytes: usize },
     #[error("{count} tagged fields at position {position} are too many")]
     TooManyTaggedFields { position: usize, count: usize },
     #[error("tagged field {tag} at position {position} claims {claimed} bytes and has {used}")]

@@ -17,6 +17,9 @@ use reactor::sync::Notify;
 /// cache while others are written.
 const DIRTY_PART: usize = 2;
 
+/// A pool has place for at least so many chunks of the usual sizes.
+const CHUNK_PART: usize = 16;
+
 /// The chunks of one core, of all its logs in all directories, within one number of bytes.
 pub struct ChunkPool {
     size_bytes_max: usize,
@@ -65,6 +68,11 @@ impl ChunkPool {
 
     pub fn size_bytes_max(&self) -> usize {
         self.size_bytes_max
+    }
+
+    /// The largest chunk that is made where no batch needs more: a small pool has several, too.
+    pub(crate) fn chunk_size_bytes_max(&self) -> usize {
+        (self.size_bytes_max / CHUNK_PART / ALIGNMENT * ALIGNMENT).max(ALIGNMENT)
     }
 
     /// Capacities of all chunks held.

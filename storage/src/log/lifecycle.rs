@@ -317,9 +317,10 @@ impl Inner {
             min_one_batch: true,
             upper_bound: self.state.borrow().log_end_offset(),
         };
-        let batch = self.read(wanted).await.map_err(|error| match error {
+        let batch = self.read(wanted, usize::MAX).await.map_err(|error| match error {
             ReadError::Storage(error) => error,
             ReadError::OffsetOutOfRange { .. } => StorageError::Truncated { offset },
+            ReadError::BufferTooSmall { .. } => unreachable!("a truncation has no bound"),
         })?;
         // The position is the size of all batches before it, which the scan of the cut segment
         // counts: here only where to stop.

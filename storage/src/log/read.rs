@@ -4,7 +4,8 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use protocol::model::Offset;
-use protocol::record_batch::{BatchError, BatchHeader, verify_crc};
+use protocol::record_batch::{BatchError, BatchHeader, HEADER_SIZE_BYTES, verify_crc};
+use reactor::buffer::ALIGNMENT;
 use reactor::file::{File, Open};
 
 use super::ReadResult;
@@ -18,6 +19,9 @@ use crate::segment::{FileKind, Indexes, Selection, Stop, path_of, select};
 /// Bytes that one read takes from disk beyond its first batch: enough for the disk's full speed, and
 /// a bound for what a fetch of unlimited size makes us hold.
 const DISK_READ_SIZE_BYTES_MAX: usize = 1 << 20;
+
+/// What a buffer is larger than what it is read for, since files are read in whole blocks.
+const UNALIGNED_SIZE_BYTES: usize = 2 * ALIGNMENT;
 
 /// Rolled segments whose indexes and files are kept open: a catch-up reader uses one at a time. An
 /// index of a segment of 1 GiB takes up to 6 MiB.
@@ -47,10 +51,26 @@ struct DiskRange {
 }
 
 impl Inner {
-    /// A disk that cannot be read takes its directory offline, as in Kafka; a batch that is wrong
-    /// does not: what lies before and behind it can be read.
-    pub(super) async fn read(&self, wanted: Selection) -> Result<ReadResult, ReadError> {
-        let read = self.read_batches(wanted).await;
+    /// What memory has of it; `None` where a file must be read.
+    pub(super) fn read_memory(&self, wanted: Selection) -> Result<Option<ReadResult>, ReadError> {
+        let state = self.state.borrow();
+        self.check_open(&state)?;
+        Ok(match self.source(&state, wanted)? {
+            Source::Nothing => Some(ReadResult { next_offset: wanted.from, ..Default::default() }),
+            Source::Memory(read) => Some(read),
+            Source::Unopened(_) | Source::Disk(_) => None,
+        })
+    }
+
+    /// Reads from memory, or from a file into at most `buffer_size_bytes_max`. A disk that cannot be
+    /// read takes its directory offline, as in Kafka; a batch that is wrong does not: what lies before
+    /// and behind it can be read.
+    pub(super) async fn read(
+        &self,
+        wanted: Selection,
+        buffer_size_bytes_max: usize,
+    ) -> Result<ReadResult, ReadError> {
+        let read = self.read_batches(wanted, buffer_size_bytes_max).await;
         if let Err(ReadError::Storage(error)) = &read
             && error.is_disk_failure()
         {
@@ -60,7 +80,11 @@ impl Inner {
         read
     }
 
-    async fn read_batches(&self, mut wanted: Selection) -> Result<ReadResult, ReadError> {
+    async fn read_batches(
+        &self,
+        mut wanted: Selection,
+        buffer_size_bytes_max: usize,
+    ) -> Result<ReadResult, ReadError> {
         let nothing = ReadResult { next_offset: wanted.from, ..ReadResult::default() };
         loop {
             let (source, truncations) = {
@@ -74,7 +98,7 @@ impl Inner {
                 Source::Unopened(segment) => self.open_for_read(segment, truncations).await?,
                 Source::Disk(range) => {
                     let behind = range.behind;
-                    let read = self.read_from_disk(range, wanted).await;
+                    let read = self.read_from_disk(range, wanted, buffer_size_bytes_max).await;
                     let mut state = self.state.borrow_mut();
                     if state.truncations != truncations {
                         continue;
@@ -85,6 +109,9 @@ impl Inner {
                             return Ok(read);
                         }
                         DiskRead::Bound => return Ok(nothing),
+                        DiskRead::TooLarge { size_bytes } => {
+                            return Err(ReadError::BufferTooSmall { size_bytes });
+                        }
                         // Compaction has taken what was there: on behind it.
                         DiskRead::NoneLeft => wanted.from = wanted.from.max(behind),
                     }
@@ -173,13 +200,17 @@ impl Inner {
         &self,
         range: DiskRange,
         wanted: Selection,
+        buffer_size_bytes_max: usize,
     ) -> Result<DiskRead, StorageError> {
         let path = path_of(&self.directory, FileKind::Log, range.segment);
         let mut position = range.position;
         // The walk from the index entry to the batch wanted comes on top of what is wanted.
         let interval = u64::from(self.state.borrow().config.index_interval_bytes);
         let at_most = wanted.size_bytes_max.min(DISK_READ_SIZE_BYTES_MAX) as u64;
+        let buffer_size_bytes_max =
+            buffer_size_bytes_max.saturating_sub(UNALIGNED_SIZE_BYTES) as u64;
         let mut size_bytes = at_most + interval.min(DISK_READ_SIZE_BYTES_MAX as u64);
+        size_bytes = size_bytes.min(buffer_size_bytes_max).max(HEADER_SIZE_BYTES as u64);
         let wanted = Selection {
             size_bytes_max: wanted.size_bytes_max.min(DISK_READ_SIZE_BYTES_MAX),
             ..wanted
@@ -207,6 +238,7 @@ impl Inner {
                     offset: selected.next_offset,
                 };
                 let read = ReadResult {
+                    pinned_bytes: bytes.len() + UNALIGNED_SIZE_BYTES,
                     size_bytes: slice.len(),
                     slices: vec![slice],
                     base_offset: selected.base_offset,
@@ -226,8 +258,13 @@ impl Inner {
                         let error = BatchError::Truncated { needed, available: left as usize };
                         return Err(corrupt(at, error));
                     }
+                    let needed = needed as u64;
+                    if needed > buffer_size_bytes_max {
+                        let size_bytes = needed as usize + UNALIGNED_SIZE_BYTES;
+                        return Ok(DiskRead::TooLarge { size_bytes });
+                    }
                     position += at as u64;
-                    size_bytes = (needed as u64).max(at_most);
+                    size_bytes = needed.max(at_most).min(buffer_size_bytes_max);
                 }
             }
         }
@@ -247,6 +284,7 @@ fn read_memory(
     Some(ReadResult {
         slices: read.slices,
         size_bytes: read.size_bytes,
+        pinned_bytes: read.pinned_bytes,
         base_offset: read.base_offset,
         next_offset: read.next_offset,
     })
@@ -257,6 +295,8 @@ enum DiskRead {
     Batches { read: ReadResult, end: Cursor },
     /// The next batch is beyond a bound of the read.
     Bound,
+    /// The next batch takes a larger buffer.
+    TooLarge { size_bytes: usize },
     /// No batch of the range is at or behind the offset wanted.
     NoneLeft,
 }

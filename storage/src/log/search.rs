@@ -127,7 +127,7 @@ impl Inner {
                 min_one_batch: true,
                 upper_bound: self.state.borrow().log_end_offset(),
             };
-            let read = match self.read(selection).await {
+            let read = match self.read(selection, usize::MAX).await {
                 Ok(read) => read,
                 // Retention has come by, or a truncation.
                 Err(ReadError::OffsetOutOfRange { log_start_offset, .. })
@@ -138,6 +138,7 @@ impl Inner {
                 }
                 Err(ReadError::OffsetOutOfRange { .. }) => return Ok(None),
                 Err(ReadError::Storage(error)) => return Err(error),
+                Err(ReadError::BufferTooSmall { .. }) => unreachable!("a search has no bound"),
             };
             if read.base_offset.is_none() {
                 return Ok(None);

@@ -208,7 +208,7 @@ fn who_reads_what_is_being_deleted_ends_cleanly() {
                         Err(ReadError::OffsetOutOfRange { .. }) => {
                             assert!(log.log_start_offset() > Offset(from));
                         }
-                        Err(ReadError::Storage(error)) => panic!("reading {from}: {error}"),
+                        Err(error) => panic!("reading {from}: {error}"),
                     }
                 }));
             }

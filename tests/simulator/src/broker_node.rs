@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
-use broker::config::{BrokerConfig, Properties};
+use broker::config::{BrokerConfig, MemoryFloor, Properties};
 use broker::format::{self, Formatting};
 use broker::process::Fatal;
 use protocol::model::{TimestampMs, Uuid};
@@ -45,6 +45,12 @@ impl BrokerNode {
             Ok(Err(reason)) => Err(Failure::crash(format!("cannot format: {reason}"))),
             Err(elapsed) => Err(Failure::crash(format!("cannot format: {elapsed}"))),
         }
+    }
+
+    /// Has processes started from now on run with the least memory that works, by `floor`.
+    pub fn set_memory(&mut self, floor: MemoryFloor) {
+        self.config.memory_floor = floor;
+        self.config.memory_size_bytes = None;
     }
 
     pub fn address(&self) -> SocketAddr {

@@ -15,7 +15,14 @@ use reactor::sync::Event;
 
 use super::plan::Plan;
 use crate::cores::{Awaiting, Core, CoreRequest, Unanswered};
-use crate::replica::{FetchParts, FetchResult, FetchWait};
+use crate::memory::Lent;
+use crate::replica::{FetchAnswer, FetchParts, FetchResult, FetchWait};
+
+/// What all owners have together: results by slot, and the memory that they keep.
+pub struct FetchAnswers {
+    pub results: Vec<FetchResult>,
+    pub lent: Vec<Lent>,
+}
 
 /// One round of questions, in the order of the plan's owners.
 pub struct Round {
@@ -28,19 +35,19 @@ struct Asked {
 }
 
 enum State {
-    Awaiting(Awaiting<Vec<FetchResult>>),
-    Answered(Vec<FetchResult>),
+    Awaiting(Awaiting<FetchAnswer>),
+    Answered(FetchAnswer),
 }
 
 impl Round {
-    /// Asks every owner; `previous` is the round whose bytes were too few.
-    pub async fn ask(core: &Rc<Core>, plan: &Plan, previous: Option<&Round>) -> Round {
+    /// Asks every owner; `had_bytes` is what each had in the round whose bytes were too few.
+    pub async fn ask(core: &Rc<Core>, plan: &Plan, had_bytes: &[usize]) -> Round {
         let owner_count = plan.owners.len().max(1);
-        let missing = plan.size_bytes_min.saturating_sub(previous.map_or(0, Round::size_bytes));
+        let missing = plan.size_bytes_min.saturating_sub(had_bytes.iter().sum());
         let share_bytes = missing.div_ceil(owner_count);
         let mut asked = Vec::with_capacity(plan.owners.len());
         for (index, (owner, _, parts)) in plan.owners.iter().enumerate() {
-            let had_bytes = previous.map_or(0, |round| round.asked[index].size_bytes());
+            let had_bytes = had_bytes.get(index).copied().unwrap_or(0);
             let question = FetchParts {
                 key: plan.key,
                 parts: parts.clone(),
@@ -63,7 +70,7 @@ impl Round {
 
     fn is_urgent(&self) -> bool {
         self.asked.iter().any(|asked| match &asked.state {
-            State::Answered(results) => results.iter().any(FetchResult::is_urgent),
+            State::Answered(answer) => answer.results.iter().any(FetchResult::is_urgent),
             State::Awaiting(_) => false,
         })
     }
@@ -77,9 +84,9 @@ impl Round {
         std::future::poll_fn(|cx| {
             for asked in &mut self.asked {
                 if let State::Awaiting(answer) = &mut asked.state
-                    && let Poll::Ready(results) = Pin::new(answer).poll(cx)
+                    && let Poll::Ready(answer) = Pin::new(answer).poll(cx)
                 {
-                    asked.state = State::Answered(results?);
+                    asked.state = State::Answered(answer?);
                     return Poll::Ready(Ok(()));
                 }
             }
@@ -107,7 +114,7 @@ impl Round {
 impl Asked {
     fn size_bytes(&self) -> usize {
         match &self.state {
-            State::Answered(results) => results.iter().map(|result| result.size_bytes).sum(),
+            State::Answered(answer) => answer.results.iter().map(|result| result.size_bytes).sum(),
             State::Awaiting(_) => 0,
         }
     }
@@ -115,12 +122,8 @@ impl Asked {
 
 /// Asks the owners, and asks again where their bytes are too few; results by slot. Once `ending` is set
 /// nobody waits for more.
-pub async fn run(
-    core: &Rc<Core>,
-    plan: &Plan,
-    ending: &Event,
-) -> Result<Vec<FetchResult>, Unanswered> {
-    let mut round = Round::ask(core, plan, None).await;
+pub async fn run(core: &Rc<Core>, plan: &Plan, ending: &Event) -> Result<FetchAnswers, Unanswered> {
+    let mut round = Round::ask(core, plan, &[]).await;
     loop {
         let mut hurried = false;
         while !round.is_answered() {
@@ -151,22 +154,27 @@ pub async fn run(
         if is_over {
             return Ok(by_slot(plan, round));
         }
-        round = Round::ask(core, plan, Some(&round)).await;
+        let had_bytes: Vec<usize> = round.asked.iter().map(Asked::size_bytes).collect();
+        // The next round reads it again: nothing is kept meanwhile.
+        core.give_back(by_slot(plan, round).lent);
+        round = Round::ask(core, plan, &had_bytes).await;
     }
 }
 
-fn by_slot(plan: &Plan, round: Round) -> Vec<FetchResult> {
+fn by_slot(plan: &Plan, round: Round) -> FetchAnswers {
+    let mut lent = Vec::with_capacity(round.asked.len());
     let unset = FetchResult::refused(ErrorCode::UnknownServerError);
     let mut results = vec![unset; plan.slot_count];
     for (slot, result) in &plan.settled {
         results[*slot] = result.clone();
     }
     for ((_, slots, _), asked) in plan.owners.iter().zip(round.asked) {
-        if let State::Answered(answered) = asked.state {
-            for (slot, result) in slots.iter().zip(answered) {
+        if let State::Answered(answer) = asked.state {
+            for (slot, result) in slots.iter().zip(answer.results) {
                 results[*slot] = result;
             }
+            lent.push(answer.lent);
         }
     }
-    results
+    FetchAnswers { results, lent }
 }

@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use protocol::error_code::ErrorCode;
 use protocol::messages::fetch::{FetchRequest, FetchResponse};
 
-use super::super::request::{Answer, Refusal, RequestContext, RequestHead};
+use super::super::request::{Answer, Refusal, Reply, RequestContext, RequestHead};
 use super::plan::Plan;
 use super::{merge, rounds};
 
@@ -21,18 +21,19 @@ pub async fn serve(
     head: RequestHead,
     request: FetchRequest,
 ) -> Result<Answer, Refusal> {
-    let RequestContext { core, ending } = context;
+    let RequestContext { core, ending, .. } = context;
     // No answer of ours names a session, so one that a client would go on with is not ours.
     if !FULL_FETCH_EPOCHS.contains(&request.session_epoch) {
         let error_code = ErrorCode::FetchSessionIdNotFound.into();
         let response = FetchResponse { error_code, ..Default::default() };
-        return head.respond(&response).map(Answer::Ready);
+        return head.respond(&response).map(Answer::ready);
     }
     // Nothing is read before the answers in front of it are sent: a client that asks and asks, and never
     // reads, holds one answer, not a window of them. Kafka serves one request of a connection at a time.
-    Ok(Answer::Later(Box::pin(async move {
+    Ok(Answer::OnDemand(Box::pin(async move {
         let plan = Plan::new(&core, &head, request);
-        let results = rounds::run(&core, &plan, &ending).await?;
-        head.respond(&merge::merge(plan, results))
+        let rounds::FetchAnswers { results, lent } = rounds::run(&core, &plan, &ending).await?;
+        let parts = head.respond(&merge::merge(plan, results))?;
+        Ok(Reply { parts, lent })
     })))
 }
