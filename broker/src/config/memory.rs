@@ -32,7 +32,12 @@ impl Default for MemoryFloor {
 
 /// Of a host's memory, the part that a node takes where nothing else is said, one in so many: the rest
 /// is for what is not counted here, for others, and for the page cache that tools read files through.
-const HOST_PART: u64 = 4;
+const HOST_PART: usize = 4;
+
+/// What a node takes for each of its cores at most where nothing else is said. Memory that is used for
+/// the first time costs the kernel more than appending to it does, so that a cache which grows for
+/// minutes is slow for minutes; this much is some seconds of what a core can take.
+const CORE_SIZE_BYTES: usize = 1 << 30;
 
 /// What one core may use, in bytes. Every core of a node gets the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,7 +114,8 @@ impl MemoryShares {
     ) -> Result<usize, TooLittleMemory> {
         let needed = MemoryShares::least(config).sum() * core_count;
         let host_size_bytes = usize::try_from(host_size_bytes).unwrap_or(usize::MAX);
-        let by_host = needed.max(host_size_bytes / HOST_PART as usize).min(host_size_bytes);
+        let wanted = (host_size_bytes / HOST_PART).min(CORE_SIZE_BYTES * core_count);
+        let by_host = needed.max(wanted).min(host_size_bytes);
         let configured = config.memory_size_bytes.unwrap_or(by_host);
         if configured >= needed {
             return Ok(configured);
@@ -140,11 +146,12 @@ mod tests {
     }
 
     #[test]
-    fn a_node_gets_a_quarter_of_its_host_and_never_too_little() {
+    fn a_node_gets_a_part_of_its_host_and_never_too_little() {
         const GIB: u64 = 1 << 30;
         let small_frames = "socket.request.max.bytes=16777216";
         for (extra, core_count, host_size_bytes, want) in [
-            ("", 2, 64 * GIB, Ok(16 * GIB)),
+            ("", 2, 64 * GIB, Ok(2 * GIB)),
+            ("", 32, 64 * GIB, Ok(16 * GIB)),
             (small_frames, 2, 2 * GIB, Ok(GIB / 2)),
             (small_frames, 2, GIB / 2, Ok(171_966_464)), // the least that works
             ("", 2, GIB / 4, Err(370_147_328)),
