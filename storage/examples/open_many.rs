@@ -69,9 +69,7 @@ fn batch() -> RecordBatch {
 }
 
 async fn make(path: &Path, count: usize) {
-    let directory = Rc::new(
-        LogDirectory::open(path, &storage::Settings::default()).await.expect("a log directory"),
-    );
+    let directory = Rc::new(LogDirectory::open(path).await.expect("a log directory"));
     let volume = volume(path);
     let logs = each(count, |partition| {
         let (directory, volume) = (directory.clone(), volume.clone());
@@ -125,9 +123,7 @@ async fn stop(
 
 async fn measure(path: &Path, count: usize, what: &str) {
     let start = reactor::now();
-    let directory = Rc::new(
-        LogDirectory::open(path, &storage::Settings::default()).await.expect("a log directory"),
-    );
+    let directory = Rc::new(LogDirectory::open(path).await.expect("a log directory"));
     let listed = reactor::now();
     let volume = volume(path);
     let logs = each(count, |partition| {

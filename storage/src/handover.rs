@@ -49,7 +49,8 @@ pub async fn recover(
     if is_clean(path).await? {
         return Ok(Recovered { was_clean: true, ..Recovered::default() });
     }
-    let mut directory = LogDirectory::open(path, volume.settings()).await?;
+    let mut directory = LogDirectory::open(path).await?;
+    directory.prepare_space(volume.settings()).await;
     let config = LogConfig::default();
     let replayed = directory
         .replay_journals(volume, &|_| config.clone(), &mut |progress| {

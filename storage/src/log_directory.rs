@@ -62,12 +62,11 @@ impl LogDirectory {
     /// clean-stop marker away, durably: from here on, a stop without a new one is unclean.
     ///
     /// Errors: `Locked`; `Malformed` for a directory in it that is no partition's, as in Kafka.
-    pub async fn open(path: &Path, settings: &Settings) -> Result<LogDirectory, StorageError> {
+    pub async fn open(path: &Path) -> Result<LogDirectory, StorageError> {
         let lock = reactor::directory::lock(path).await.map_err(|error| match error.kind() {
             io::ErrorKind::WouldBlock => StorageError::Locked { path: path.to_owned() },
             _ => StorageError::io("lock", path)(error),
         })?;
-        Space::new(path, settings).prepare_start().await;
         let entries =
             reactor::directory::list(path).await.map_err(StorageError::io("list", path))?;
         let (partitions, deleted) = find_partitions(path, &entries)?;
@@ -109,6 +108,12 @@ impl LogDirectory {
             self.recovery_points.insert(name.clone(), *end);
         }
         Ok(replayed)
+    }
+
+    /// Before logs are opened: where the disk is full, what is set aside for that is given back; else
+    /// as much as `settings` say is set aside. Where that fails the start goes on.
+    pub async fn prepare_space(&self, settings: &Settings) {
+        Space::new(&self.path, settings).prepare_start().await;
     }
 
     pub fn path(&self) -> &Path {

@@ -118,7 +118,8 @@ async fn open_one(
         }
         Meta::Failed => return Ok(None),
     };
-    let directory = LogDirectory::open(path, &config.storage).await?;
+    let directory = LogDirectory::open(path).await?;
+    directory.prepare_space(&config.storage).await;
     let id = known.unwrap_or_else(random_uuid);
     if known.is_none() {
         // New, or of an older Kafka, which gave directories no id.

@@ -24,8 +24,7 @@ fn core_volume(path: &Path, core: u32) -> Rc<Volume> {
 }
 
 async fn open_log(path: &Path, core: u32) -> Result<PartitionLog, StorageError> {
-    let directory =
-        LogDirectory::open(path, &storage::Settings::default()).await.expect("a log directory");
+    let directory = LogDirectory::open(path).await.expect("a log directory");
     directory.open_partition(&core_volume(path, core), &name(), small_config()).await
 }
 
@@ -185,9 +184,7 @@ fn where_apache_kafka_ran_nothing_is_believed() {
             let path = path.join(format!("directory {number}"));
             reactor::directory::create_all(&path).await.expect("made");
             let volume = core_volume(&path, 0);
-            let directory = LogDirectory::open(&path, &storage::Settings::default())
-                .await
-                .expect("a log directory");
+            let directory = LogDirectory::open(&path).await.expect("a log directory");
             let log = directory
                 .create_partition(&volume, &name(), small_config(), TOPIC_ID)
                 .await
@@ -208,9 +205,7 @@ fn where_apache_kafka_ran_nothing_is_believed() {
                 }
                 None => reactor::directory::remove_file(&kafkas).await.expect("removed"),
             }
-            let directory = LogDirectory::open(&path, &storage::Settings::default())
-                .await
-                .expect("a log directory");
+            let directory = LogDirectory::open(&path).await.expect("a log directory");
             let opening = directory.opening(&name());
             assert_eq!(!opening.checkpoints.is_empty(), is_believed, "{own_epoch:?} {marker:?}");
             let names = reactor::directory::list(&path).await.expect("listed");

@@ -3,9 +3,7 @@
 use std::path::Path;
 
 use protocol::model::{BrokerId, Offset, PartitionId};
-use storage::{
-    LogConfig, LogDirectory, LogOffsets, MetaProperties, Settings, StorageError, TopicPartition,
-};
+use storage::{LogConfig, LogDirectory, LogOffsets, MetaProperties, StorageError, TopicPartition};
 
 use crate::support::*;
 
@@ -14,7 +12,7 @@ fn partition(topic: &str, partition: i32) -> TopicPartition {
 }
 
 async fn opened(path: &Path) -> LogDirectory {
-    LogDirectory::open(path, &Settings::default()).await.expect("a log directory")
+    LogDirectory::open(path).await.expect("a log directory")
 }
 
 #[test]
@@ -70,7 +68,7 @@ fn a_clean_stop_is_known_once() {
 fn only_one_has_a_directory() {
     in_both_worlds(|path| async move {
         let first = opened(&path).await;
-        let second = LogDirectory::open(&path, &Settings::default()).await;
+        let second = LogDirectory::open(&path).await;
         assert!(matches!(second, Err(StorageError::Locked { .. })));
         drop(first);
         opened(&path).await;
@@ -104,10 +102,7 @@ fn interrupted_deletions_are_told_and_strangers_refused() {
         drop(directory);
         assert!(opened(&path).await.partitions().next().is_none());
         reactor::directory::create_all(&path.join("holiday pictures")).await.expect("made");
-        assert!(matches!(
-            LogDirectory::open(&path, &Settings::default()).await,
-            Err(StorageError::Malformed { .. })
-        ));
+        assert!(matches!(LogDirectory::open(&path).await, Err(StorageError::Malformed { .. })));
     });
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use protocol::model::Offset;
 use reactor::directory;
+use reactor::file::{File, Open};
 use reactor::sim::{DiskFaults, Knobs, Simulation};
 use storage::{ChunkPool, Opening, PartitionLog, ReadError, Settings, Volume};
 
@@ -55,4 +56,26 @@ fn a_disk_that_cannot_be_read_takes_its_logs_offline() {
         .expect("in time");
     assert_eq!(told.get(), 1, "the owner hears of it once");
     assert!(simulation.marks().contains_key("read_failed"));
+}
+
+#[test]
+fn without_room_for_a_journal_records_go_to_their_segments() {
+    let simulation = Simulation::new(2, Knobs::default());
+    let node = simulation.add_node("node", [10, 0, 0, 1].into());
+    let faults = DiskFaults { capacity_bytes: Some(4 << 20), ..DiskFaults::default() };
+    simulation.set_disk_faults(node, Path::new("/data"), faults).expect("a disk");
+    simulation
+        .block_on(node, LIMIT, async {
+            directory::create_all(Path::new("/data")).await.expect("made");
+            let log = create_in(&volume_of_core()).await;
+            let record = batch(0, 1, 100);
+            log.ready_for_append(record.size_bytes()).await.expect("room");
+            let foreign = File::open(Path::new("/data/foreign"), Open::New).await.expect("made");
+            let free = directory::space(Path::new("/data")).await.expect("measured").free_bytes;
+            foreign.allocate(0..free).await.expect("free blocks");
+            append(&log, &record);
+            log.flush().await.expect("its blocks were allocated");
+            assert_holds(&log, &[record], 1000).await;
+        })
+        .expect("in time");
 }

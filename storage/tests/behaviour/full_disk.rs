@@ -33,6 +33,13 @@ fn set_capacity(simulation: &Simulation, node: NodeId, bytes: u64) {
     simulation.set_disk_faults(node, Path::new(DATA), faults).expect("a disk");
 }
 
+/// As a node's start opens it.
+async fn opened_directory() -> LogDirectory {
+    let directory = LogDirectory::open(Path::new(DATA)).await.expect("a log directory");
+    directory.prepare_space(&Settings::default()).await;
+    directory
+}
+
 /// Appends batches until one is refused. Returns those that were accepted, all of them durable.
 async fn fill(log: &PartitionLog, value_size_bytes: usize) -> Vec<RecordBatch> {
     let mut accepted = Vec::new();
@@ -62,8 +69,7 @@ fn records_are_refused_and_then_taken_again() {
         let opened = Rc::new(RefCell::new(None));
         let known = opened.clone();
         let filled = simulation.block_on(node, LIMIT, async move {
-            let locked = LogDirectory::open(Path::new(DATA), &Settings::default()).await;
-            locked.expect("a log directory");
+            opened_directory().await;
             let log = create(Path::new(DATA)).await;
             let accepted = fill(&log, value_size_bytes).await;
             assert_holds(&log, &accepted, 100_000).await;
@@ -158,8 +164,7 @@ fn a_node_starts_on_a_full_disk() {
         let accepted = Rc::new(RefCell::new(Vec::new()));
         let known = accepted.clone();
         let filled = simulation.block_on(node, LIMIT, async move {
-            let locked = LogDirectory::open(Path::new(DATA), &Settings::default()).await;
-            let locked = locked.expect("a log directory");
+            let locked = opened_directory().await;
             let log = create(Path::new(DATA)).await;
             let filled = fill(&log, 3_000).await;
             *known.borrow_mut() = filled;
@@ -173,8 +178,7 @@ fn a_node_starts_on_a_full_disk() {
             simulated.crash(node, crash);
             simulated.block_on(node, LIMIT, take_all_space()).expect("in time");
             let started = simulated.block_on(node, LIMIT, async move {
-                let locked = LogDirectory::open(Path::new(DATA), &Settings::default()).await;
-                locked.expect("a start needs nothing that is not set aside");
+                opened_directory().await;
                 let log = open(Path::new(DATA), false).await;
                 let accepted = known.borrow().clone();
                 assert_holds(&log, &accepted, 100_000).await;

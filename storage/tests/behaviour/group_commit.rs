@@ -34,7 +34,7 @@ fn hostile_settings() -> Settings {
         group_size_bytes_max: 16 << 10,
         bypass_size_bytes: 4096,
         write_behind_size_bytes: 8192,
-        dirty_size_bytes_max: 128 << 10,
+        dirty_size_bytes_max: 48 << 10,
         checkpoint_interval_ms: 200,
         allocation_size_bytes_min: 64 << 10,
         allocation_size_bytes_max: 64 << 10,
@@ -128,8 +128,7 @@ impl World {
     /// Opens the directory and all logs, and checks what they hold.
     async fn start(&self, core: u32) -> (LogDirectory, Rc<Volume>, Vec<Option<PartitionLog>>) {
         let path = Path::new("/data");
-        let mut directory =
-            LogDirectory::open(path, &Settings::default()).await.expect("a directory");
+        let mut directory = LogDirectory::open(path).await.expect("a directory");
         let direct = Volume::new(path, hostile_settings(), ChunkPool::new(1 << 20));
         let config = |name: &TopicPartition| self.partitions[name.partition.0 as usize].config();
         let replayed =

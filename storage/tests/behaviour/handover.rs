@@ -37,8 +37,7 @@ fn crashed(seed: u64, crash: Crash) -> (Simulation, NodeId) {
     let life = async {
         let path = Path::new(DATA);
         reactor::directory::create_all(path).await.expect("made");
-        let directory =
-            LogDirectory::open(path, &storage::Settings::default()).await.expect("a log directory");
+        let directory = LogDirectory::open(path).await.expect("a log directory");
         let chunks = ChunkPool::new(16 << 20);
         let volume = Volume::of_core(path, 0, Settings::default(), chunks);
         let log = directory
@@ -77,9 +76,7 @@ fn after_a_crash_everything_is_as_a_clean_stop_leaves_it() {
             let worse = worse(Severity::Mended) + worse(Severity::Damage);
             assert_eq!(worse, 0, "{:?}", verified.findings);
             assert!(recovered().await.expect("nothing to do").was_clean);
-            let directory = LogDirectory::open(Path::new(DATA), &storage::Settings::default())
-                .await
-                .expect("a log directory");
+            let directory = LogDirectory::open(Path::new(DATA)).await.expect("a log directory");
             // The logs are complete, but no broker has said good-bye under an epoch.
             assert_eq!(directory.clean_shutdown().map(|it| it.broker_epoch), Some(None));
             assert_eq!(directory.opening(&name()).recovery_point, Offset(i64::from(BATCH_COUNT)));
@@ -119,9 +116,7 @@ fn what_cannot_be_recovered_keeps_apache_kafka_out() {
 fn a_directory_in_use_is_refused() {
     let (simulation, node) = crashed(200, Crash::Kill);
     let check = async {
-        let held = LogDirectory::open(Path::new(DATA), &storage::Settings::default())
-            .await
-            .expect("a log directory");
+        let held = LogDirectory::open(Path::new(DATA)).await.expect("a log directory");
         let refused = recovered().await.expect_err("it is locked");
         assert!(matches!(refused, StorageError::Locked { .. }), "{refused}");
         let refused = verify(Path::new(DATA), &mut |_| {}).await.expect_err("it is locked");

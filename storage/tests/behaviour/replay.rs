@@ -38,8 +38,7 @@ async fn append_durably(log: &PartitionLog, batch: RecordBatch, appended: &mut V
 }
 
 async fn start(path: &Path) -> (LogDirectory, Replayed) {
-    let mut directory =
-        LogDirectory::open(path, &storage::Settings::default()).await.expect("a log directory");
+    let mut directory = LogDirectory::open(path).await.expect("a log directory");
     let direct = Volume::new(path, Settings::default(), ChunkPool::new(16 << 20));
     let mut seen = Vec::new();
     let replayed = directory
