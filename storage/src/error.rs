@@ -62,11 +62,7 @@ impl StorageError {
         match self {
             StorageError::Full { .. } => true,
             StorageError::Io { operation, source, .. } => {
-                let is_full = matches!(
-                    source.kind(),
-                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-                );
-                is_full && *operation != "flush"
+                is_out_of_blocks(source) && *operation != "flush"
             }
             _ => false,
         }
@@ -91,6 +87,11 @@ impl StorageError {
         let path = path.to_owned();
         move |source| StorageError::Io { operation, path, source: Arc::new(source) }
     }
+}
+
+/// Whether nothing was wrong but that there are no blocks, or no more for this owner of files.
+pub(crate) fn is_out_of_blocks(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// Why an append was refused. Every refusal leaves the log as it was.

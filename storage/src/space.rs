@@ -22,7 +22,7 @@ use reactor::file::File;
 
 use crate::error::StorageError;
 use crate::settings::Settings;
-use reserve::{Reserve, is_full};
+use reserve::Reserve;
 
 /// How soon a full disk is looked at again: records are refused within microseconds meanwhile.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
@@ -145,7 +145,7 @@ impl Space {
                     self.accept();
                     return Ok(end);
                 }
-                Err(StorageError::Io { source, .. }) if is_full(&source) => {}
+                Err(error) if error.is_full() => {}
                 Err(error) => return Err(error),
             }
         }

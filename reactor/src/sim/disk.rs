@@ -32,6 +32,8 @@ pub struct DiskFaults {
     pub read_error: f64,
     pub write_error: f64,
     pub flush_error: f64,
+    /// A flush that fails says that the disk is full, as where blocks are allocated at write-back only.
+    pub is_flush_full: bool,
     /// Probability that a write lands at another place of its file, where higher than the knobs'.
     pub misdirected_write: f64,
     /// Size of the disk, in place of the knobs'. What is above it already stays.
@@ -244,17 +246,19 @@ impl Disk {
 
     fn draw_error(&self, world: &World, access: Access) -> io::Result<()> {
         let knobs = world.knobs();
-        let (probability, kind) = {
+        let (probability, kind, code) = {
             let faults = self.faults.borrow();
-            match access {
-                Access::Read => (faults.read_error.max(knobs.read_error), "read_error"),
-                Access::Write => (faults.write_error.max(knobs.write_error), "write_error"),
-                Access::Flush => (faults.flush_error.max(knobs.flush_error), "flush_error"),
-            }
+            let flush_code = if faults.is_flush_full { libc::ENOSPC } else { libc::EIO };
+            let (probability, knob, kind, code) = match access {
+                Access::Read => (faults.read_error, knobs.read_error, "read_error", libc::EIO),
+                Access::Write => (faults.write_error, knobs.write_error, "write_error", libc::EIO),
+                Access::Flush => (faults.flush_error, knobs.flush_error, "flush_error", flush_code),
+            };
+            (probability.max(knob), kind, code)
         };
         if world.disk_random().chance(probability) {
             world.count_fault(kind);
-            return Err(io::Error::from_raw_os_error(libc::EIO));
+            return Err(io::Error::from_raw_os_error(code));
         }
         Ok(())
     }

@@ -102,7 +102,7 @@ impl Journal {
         let current = match source.prepare(next_sequence).await {
             Ok(ready) => Some(Live::begin(ready, next_sequence)),
             // Groups are refused until there is room; reads and deletions are not.
-            Err(error) if is_full(&error) => None,
+            Err(error) if error.is_full() => None,
             Err(error) => return Err(error),
         };
         let state = State {
@@ -138,9 +138,9 @@ impl Journal {
     /// Writes `group`. On return the device has it, and a killed process does not lose it; only
     /// [`Journal::flush`] makes it durable.
     ///
-    /// Errors: an `Io` whose source is `StorageFull` has written nothing, and the journal goes on where
-    /// there is room again. Any other one ends it: it, and every later call, is refused, and the records
-    /// may or may not be found by a replay.
+    /// Errors: one of a full disk ([`StorageError::is_full`]) has written nothing, and the journal goes on
+    /// where there is room again. Any other one ends it, a failed flush whatever it says: it, and every
+    /// later call, is refused, and the records may or may not be found by a replay.
     pub async fn write(&self, group: Group) -> Result<(), StorageError> {
         self.inner.check_usable()?;
         if group.is_empty() {
@@ -229,7 +229,7 @@ impl Inner {
         };
         match prepared {
             Ok(()) => {}
-            Err(error) if is_full(&error) => return Err(error),
+            Err(error) if error.is_full() => return Err(error),
             Err(error) => return Err(self.poison(error)),
         }
         let (file, bytes, position) = self.state.borrow_mut().place(group);
@@ -263,8 +263,8 @@ impl Inner {
         Ok(())
     }
 
-    /// On return there is a current file, with blocks for a group of `size_bytes`. Errors:
-    /// `StorageFull`, and nothing has changed.
+    /// On return there is a current file, with blocks for a group of `size_bytes`. Errors: after one of
+    /// a full disk nothing has changed.
     async fn make_room(&self, size_bytes: u64) -> Result<(), StorageError> {
         self.maybe_leave(size_bytes).await?;
         let current = self.state.borrow().current.as_ref().map(|current| {
@@ -337,7 +337,7 @@ impl Inner {
             let next = match prepared {
                 Ok(ready) => Next::Ready(ready),
                 // Not needed yet: the current file grows.
-                Err(error) if is_full(&error) => {
+                Err(error) if error.is_full() => {
                     Next::Missing { retry_at: reactor::now() + RETRY_AFTER_FULL }
                 }
                 Err(error) => {
@@ -505,8 +505,4 @@ impl Live {
     fn used_size_bytes(&self) -> u64 {
         self.end_position - HEADER_BLOCK_SIZE_BYTES
     }
-}
-
-fn is_full(error: &StorageError) -> bool {
-    matches!(error, StorageError::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull)
 }

@@ -8,6 +8,8 @@ use reactor::buffer::ALIGNMENT;
 use reactor::directory::{self, Space};
 use reactor::file::{File, Open};
 
+use crate::error::is_out_of_blocks;
+
 const NAME: &str = "millrace-reserve";
 const BLOCK: u64 = ALIGNMENT as u64;
 
@@ -63,7 +65,7 @@ impl Reserve {
             match file.allocate(file.size()..file.size() + added).await {
                 // A power loss would give it to whoever comes first.
                 Ok(()) => file.flush().await?,
-                Err(error) if is_full(&error) => return Ok(false),
+                Err(error) if is_out_of_blocks(&error) => return Ok(false),
                 // A file system that cannot set blocks aside has no reserve.
                 Err(error) if error.kind() == io::ErrorKind::Unsupported => return Ok(true),
                 Err(error) => return Err(error),
@@ -97,9 +99,4 @@ impl Reserve {
         file.flush().await?;
         Ok(true)
     }
-}
-
-/// Whether nothing went wrong but that there are no blocks.
-pub(super) fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }

@@ -163,3 +163,34 @@ fn a_failed_write_or_flush_ends_the_journal() {
         });
     }
 }
+
+#[test]
+fn a_flush_that_fails_for_a_full_disk_ends_the_journal_too() {
+    let (simulation, node) = world();
+    // Half of the file is written, so that the next one is made; and the last group is not flushed, so
+    // that it is when the file is left.
+    let journal = run(&simulation, node, async {
+        let journal = Journal::open(directory(), 0, &settings()).await.expect("opened");
+        for base in 0..14 {
+            journal.commit(group(base)).await.expect("committed");
+        }
+        reactor::sleep(Duration::from_secs(1)).await;
+        journal.write(group(14)).await.expect("written");
+        journal
+    });
+    let faults = DiskFaults { flush_error: 1.0, is_flush_full: true, ..DiskFaults::default() };
+    set_faults(&simulation, node, faults);
+    let failing = journal.clone();
+    run(&simulation, node, async move {
+        let refused = failing.write(group(15)).await.expect_err("the file before is not flushed");
+        assert!(matches!(refused, StorageError::Offline { .. }), "{refused}");
+    });
+    // What the failed flush has not written is lost to a later one that succeeds.
+    set_faults(&simulation, node, DiskFaults::default());
+    run(&simulation, node, async move {
+        let refused = journal.write(group(15)).await.expect_err("no failed flush is forgotten");
+        assert!(matches!(refused, StorageError::Offline { .. }), "{refused}");
+        let refused = journal.flush().await.expect_err("no failed flush is forgotten");
+        assert!(matches!(refused, StorageError::Offline { .. }), "{refused}");
+    });
+}
