@@ -9,7 +9,8 @@ use protocol::model::Offset;
 use crate::config::LogConfig;
 use crate::error::StorageError;
 use crate::journal::guard;
-use crate::log_directory::{LogDirectory, LogOffsets, TopicPartition, clean_shutdown};
+use crate::log_directory::clean_shutdown::Markers;
+use crate::log_directory::{LogDirectory, LogOffsets, TopicPartition};
 use crate::replay::ReplayProgress;
 use crate::volume::Volume;
 
@@ -51,6 +52,7 @@ pub async fn recover(
     }
     let mut directory = LogDirectory::open(path).await?;
     directory.prepare_space(volume.settings()).await;
+    directory.claim().await?;
     let config = LogConfig::default();
     let replayed = directory
         .replay_journals(volume, &|_| config.clone(), &mut |progress| {
@@ -84,7 +86,7 @@ pub async fn recover(
     volume.close().await?;
     directory.write_checkpoints(&offsets).await?;
     if recovered.offline.is_empty() && replayed.damages.is_empty() {
-        clean_shutdown::write_recovered(path).await?;
+        Markers::of_recovery().write(path).await?;
         guard::remove(path).await?;
     }
     Ok(recovered)
@@ -92,7 +94,7 @@ pub async fn recover(
 
 /// Whether a clean stop has left the directory, which nothing has touched since.
 async fn is_clean(path: &Path) -> Result<bool, StorageError> {
-    Ok(clean_shutdown::read(path).await?.is_some() && !guard::exists(path).await?)
+    Ok(Markers::read(path).await?.last_stop().is_some() && !guard::exists(path).await?)
 }
 
 /// Opens a log, which recovers it, and closes it, which completes its files.

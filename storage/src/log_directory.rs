@@ -23,6 +23,7 @@ use crate::settings::Settings;
 use crate::space::Space;
 use crate::volume::Volume;
 use checkpoints::Offsets;
+use clean_shutdown::Markers;
 
 pub use clean_shutdown::CleanShutdown;
 pub use meta_properties::MetaProperties;
@@ -45,7 +46,9 @@ pub struct LogOffsets {
 /// One log directory, locked for this process until dropped.
 pub struct LogDirectory {
     path: PathBuf,
-    clean_shutdown: Option<CleanShutdown>,
+    markers: Markers,
+    /// The journal's guard stood there when it was opened.
+    was_guarded: bool,
     /// No partition was found to lack what was durable.
     is_whole: bool,
     partitions: BTreeSet<TopicPartition>,
@@ -58,8 +61,8 @@ pub struct LogDirectory {
 }
 
 impl LogDirectory {
-    /// Locks `path`, reads the checkpoints, and takes the
-    /// clean-stop marker away, durably: from here on, a stop without a new one is unclean.
+    /// Locks `path` and reads how the last stop has left it, which is as it was on return:
+    /// [`Self::claim`] comes before anything is written.
     ///
     /// Errors: `Locked`; `Malformed` for a directory in it that is no partition's, as in Kafka.
     pub async fn open(path: &Path) -> Result<LogDirectory, StorageError> {
@@ -73,13 +76,16 @@ impl LogDirectory {
         let recovery_points = checkpoints::read(path, checkpoints::RECOVERY_POINT).await?;
         let log_start_offsets = checkpoints::read(path, checkpoints::LOG_START_OFFSET).await?;
         let high_watermarks = checkpoints::read(path, checkpoints::HIGH_WATERMARK).await?;
-        let clean_shutdown = clean_shutdown::read(path).await?;
-        let core_checkpoint =
-            find_core_checkpoint(path, &entries, clean_shutdown, &partitions).await?;
-        clean_shutdown::remove(path, &entries).await?;
+        let markers = Markers::read(path).await?;
+        let was_guarded = entries.iter().any(|entry| entry.name == guard::NAME);
+        // After a crash it is ours if the journal's guard still keeps Apache Kafka from starting.
+        let was_crash = markers.last_stop().is_none();
+        let is_ours = if was_crash { was_guarded } else { markers.are_ours() };
+        let core_checkpoint = find_core_checkpoint(path, &entries, is_ours, &partitions).await?;
         Ok(LogDirectory {
             path: path.to_owned(),
-            clean_shutdown,
+            markers,
+            was_guarded,
             is_whole: true,
             partitions,
             core_checkpoint,
@@ -116,18 +122,38 @@ impl LogDirectory {
         Space::new(&self.path, settings).prepare_start().await;
     }
 
+    /// Takes the directory for this process, durably: after all that may keep it from starting, and
+    /// before it writes what a clean stop would have to complete. Until [`Self::mark_clean`] a stop is
+    /// unclean, and Apache Kafka does not start here. The guard is what tells the next start that the
+    /// crash was ours, so that the core checkpoint holds; without it all logs would be scanned, as after
+    /// a crash of Apache Kafka.
+    ///
+    /// On a full disk it does without the guard: the journal makes it before its first record, and a
+    /// crash before that costs the scan.
+    pub async fn claim(&self) -> Result<(), StorageError> {
+        // First: a crash between the two leaves a clean stop behind, which was ours if it was.
+        match guard::create(&self.path).await {
+            Err(error) if error.is_full() => {
+                let directory = self.path.display();
+                tracing::warn!(%directory, %error, "a crash before the first record costs a scan");
+            }
+            created => created?,
+        }
+        self.markers.remove(&self.path).await
+    }
+
     pub fn path(&self) -> &Path {
         &self.path
     }
 
     /// What the last clean stop left, if the last stop was one.
     pub fn clean_shutdown(&self) -> Option<CleanShutdown> {
-        self.clean_shutdown
+        self.markers.last_stop()
     }
 
     /// Whether the last stop was clean.
     pub fn was_clean(&self) -> bool {
-        self.clean_shutdown.is_some()
+        self.clean_shutdown().is_some()
     }
 
     /// The partitions that were in this directory when it was opened, `__cluster_metadata-0` with
@@ -226,29 +252,28 @@ impl LogDirectory {
         if self.is_whole {
             guard::remove(&self.path).await?;
         }
-        clean_shutdown::write(&self.path, broker_epoch).await
+        Markers::of_stop(broker_epoch).write(&self.path).await
+    }
+
+    /// Takes a claim back, durably, for a stop before there was a broker epoch to stop under: the
+    /// directory is as [`Self::open`] found it. Nothing was appended, and every log is closed.
+    pub async fn give_back(&self) -> Result<(), StorageError> {
+        if !self.was_guarded && self.is_whole {
+            guard::remove(&self.path).await?;
+        }
+        self.markers.write(&self.path).await
     }
 }
 
-/// What the core checkpoint of `path` says, if it is of the state that the last stop has left. Apache
-/// Kafka knows nothing of it: where that has run since, it is removed.
+/// What the core checkpoint of `path` says, where it is of the state that the last stop has left.
+/// Apache Kafka knows nothing of it: where that has run since, it is removed.
 async fn find_core_checkpoint(
     path: &Path,
     entries: &[Entry],
-    marker: Option<CleanShutdown>,
+    is_ours: bool,
     partitions: &BTreeSet<TopicPartition>,
 ) -> Result<checkpoint::Found, StorageError> {
     let names: Vec<String> = entries.iter().map(|entry| entry.name.clone()).collect();
-    let is_ours = match marker {
-        // A clean stop, ours if it was that of the broker epoch that our own marker names.
-        Some(marker) => {
-            let ours = clean_shutdown::read_own(path).await?;
-            marker.broker_epoch.is_some()
-                && ours.is_some_and(|ours| ours.broker_epoch == marker.broker_epoch)
-        }
-        // A crash, ours if the journal's guard still keeps Apache Kafka from starting.
-        None => names.iter().any(|name| name == crate::journal::guard::NAME),
-    };
     if is_ours {
         return checkpoint::read(path, &names, |name| partitions.contains(name)).await;
     }

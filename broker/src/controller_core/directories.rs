@@ -53,7 +53,7 @@ impl OpenedDirectory {
 
 /// Opens all directories of `config`. As in Apache Kafka, one that cannot be read or written is left
 /// out, unless it is the metadata log's or none is left; an empty one is formatted for the others'
-/// cluster. Errors leave the directories as they were but for the clean-stop markers, which are gone.
+/// cluster. Nothing else of them is changed.
 pub async fn open(config: &BrokerConfig) -> Result<OpenedDirectories, StartError> {
     let metadata = config.metadata_log_dir.as_path();
     let mut identity = Identity::new(config.node_id);

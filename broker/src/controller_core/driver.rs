@@ -14,7 +14,9 @@ use protocol::model::{BrokerEpoch, MonotonicNs, Offset, TimestampMs};
 use protocol::record_batch::RecordBatch;
 use reactor::CoreIndex;
 use reactor::sync::{Notify, oneshot};
-use storage::{AppendAsLeader, Appended, Origin, PartitionLog, StorageError};
+use storage::{
+    AppendAsLeader, Appended, LogDirectory, LogOffsets, Origin, PartitionLog, StorageError,
+};
 
 use super::directories::OpenedDirectory;
 use super::publisher::Publisher;
@@ -64,7 +66,8 @@ impl ControllerCore {
         };
         let mut running = None;
         if let Some(started) = started {
-            let Started { machine, log, quorum_state, views, directories } = started;
+            let Started { machine, log, quorum_state, views, directories, own_of_metadata } =
+                started;
             let metadata_directory = core.node.config.metadata_log_dir.clone();
             let controller = Rc::new(ControllerCore {
                 core: core.clone(),
@@ -96,15 +99,16 @@ impl ControllerCore {
                 }
                 Err(error) => fatal.raise(error.to_string()),
             }
-            running = Some((controller, executor, directories));
+            running = Some((controller, executor, directories, own_of_metadata));
         }
         // The sender lives as long as the process: an error here would mean the same.
         let _ = stop.recv().await;
-        if let Some((controller, _, _)) = &running {
+        if let Some((controller, ..)) = &running {
             controller.quiesce().await;
         }
         let closed = publisher.stop_all().await;
-        if let Some((controller, executor, directories)) = running {
+        // All locks are held to the end.
+        if let Some((controller, executor, directories, _locked)) = running {
             controller.leave_cluster().await;
             drop(executor);
             controller.close(directories, closed).await;
@@ -438,14 +442,11 @@ impl ControllerCore {
         tracing::warn!("the controller did not let this broker go; it stays registered as alive");
     }
 
-    /// The end of a clean stop: the metadata log, then the checkpoints, then the marker that says so.
+    /// The end of a clean stop: the metadata log, then the checkpoints, then the marker that says so. A
+    /// start that came to nothing ends so too: what failed then is no directory, or is left out here.
     async fn close(&self, directories: Vec<OpenedDirectory>, closed: Closed) {
         if let Err(error) = self.log.close().await {
             tracing::error!(%error, "cannot close the metadata log cleanly");
-            return;
-        }
-        let Some(broker_epoch) = self.broker_epoch.get() else { return };
-        if self.fatal.reason().is_some() {
             return;
         }
         for (index, directory) in directories.iter().enumerate() {
@@ -454,19 +455,29 @@ impl ControllerCore {
             if closed.unclean.contains(&index) {
                 continue;
             }
-            let logs: Vec<_> = closed
-                .partitions
-                .iter()
+            let partitions = closed.partitions.iter();
+            let logs: Vec<_> = partitions
                 .filter(|partition| partition.directory == index)
                 .map(|partition| partition.log.clone())
                 .collect();
-            let written = match directory.write_checkpoints(&logs).await {
-                Ok(()) => directory.mark_clean(broker_epoch).await,
-                Err(error) => Err(error),
-            };
-            if let Err(error) = written {
+            if let Err(error) = self.leave(directory, &logs).await {
                 tracing::error!(directory = %directory.path().display(), %error, "stop is not clean");
             }
+        }
+    }
+
+    async fn leave(
+        &self,
+        directory: &LogDirectory,
+        logs: &[LogOffsets],
+    ) -> Result<(), StorageError> {
+        match self.broker_epoch.get() {
+            Some(broker_epoch) => {
+                directory.write_checkpoints(logs).await?;
+                directory.mark_clean(broker_epoch).await
+            }
+            // It was no part of its cluster: no client was served, and not all logs need be open.
+            None => directory.give_back().await,
         }
     }
 }

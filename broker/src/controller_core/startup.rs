@@ -11,7 +11,7 @@ use controller::{
     Controller, ControllerConfig, LoadError, Loader, Snapshot, SnapshotError, SnapshotId,
 };
 use protocol::error_code::ErrorCode;
-use protocol::model::{DirectoryId, ReplicaKey, Uuid};
+use protocol::model::{DirectoryId, Offset, ReplicaKey, Uuid};
 use protocol::record_batch::{BatchError, Batches};
 use protocol::records::metadata::MetadataRecord;
 use storage::{
@@ -81,13 +81,16 @@ pub struct Started {
     pub quorum_state: PathBuf,
     pub views: Views,
     pub directories: Vec<OpenedDirectory>,
+    /// Of the metadata log, where that has a directory of its own: locked, as the others are.
+    pub own_of_metadata: Option<LogDirectory>,
 }
 
-/// Locks and checks the directories, and loads the controller. Errors leave the directories as they
-/// were but for the clean-stop markers, which are gone.
+/// Locks and checks the directories, brings to segments what a crash has left in journals, loads the
+/// controller, and claims the directories: from here on only a stop in good order is a clean one.
+/// Errors leave directories that a clean stop had left as they were.
 pub async fn start(core: &Core) -> Result<Started, StartError> {
     let config = &core.node.config;
-    let OpenedDirectories { mut directories, cluster_id, metadata_id, own_of_metadata: _own } =
+    let OpenedDirectories { mut directories, cluster_id, metadata_id, own_of_metadata } =
         directories::open(config).await?;
     let metadata = config.metadata_log_dir.as_path();
     let mut online = directories.iter().filter_map(OpenedDirectory::online);
@@ -128,7 +131,6 @@ pub async fn start(core: &Core) -> Result<Started, StartError> {
     };
     let image = loader.image().clone();
     let machine = loader.finish(controller_config, stored.as_deref())?;
-    let mut described = Vec::new();
     for directory in &mut directories {
         directory
             .keep_unless(
@@ -136,6 +138,12 @@ pub async fn start(core: &Core) -> Result<Started, StartError> {
                 metadata,
             )
             .await?;
+    }
+    // Last: a start that fails leaves a clean stop as it was, to Apache Kafka as to us.
+    let mut described = Vec::new();
+    for directory in &mut directories {
+        let claim = async |online: &mut LogDirectory| Ok(online.claim().await?);
+        directory.keep_unless(claim, metadata).await?;
         described.push(describe(directory));
     }
     let views = Views {
@@ -149,7 +157,7 @@ pub async fn start(core: &Core) -> Result<Started, StartError> {
         topic_settings: Arc::default(),
         producer_id_expiration_ms: config.producer_id_expiration_ms,
     };
-    Ok(Started { machine, log, quorum_state, views, directories })
+    Ok(Started { machine, log, quorum_state, views, directories, own_of_metadata })
 }
 
 /// Fails with the error that the controller answered, if it is one.
@@ -261,7 +269,9 @@ async fn load_log(
     // Never a core's volume: the metadata log is flushed by itself, into its own segments.
     let volume = Volume::new(&config.metadata_log_dir, config.storage.clone(), core.chunks.clone());
     let log = if has_log {
-        let opening = Opening { clean, ..Opening::default() };
+        // Only what is committed, and so flushed, is in a snapshot.
+        let recovery_point = newest.filter(|_| !clean).map_or(Offset::ZERO, |id| id.end_offset);
+        let opening = Opening { clean, recovery_point, ..Opening::default() };
         PartitionLog::open(&volume, directory, log_config, opening).await?
     } else {
         PartitionLog::create(&volume, directory, log_config, Uuid::ONE).await?

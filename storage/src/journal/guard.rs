@@ -1,4 +1,5 @@
-//! `millrace-journal-not-empty`: there while a journal may hold what segments lack.
+//! `millrace-journal-not-empty`: there while a process of ours has the directory, and after it while a
+//! journal may hold what segments lack.
 //!
 //! An empty directory whose name is no partition's, so that Apache Kafka refuses to start on this log
 //! directory and names it. The cores of a log directory share it.
@@ -10,8 +11,8 @@ use crate::error::StorageError;
 
 pub(crate) const NAME: &str = "millrace-journal-not-empty";
 
-/// Makes the guard, durably. Other cores may do the same at the same time.
-pub(super) async fn create(directory: &Path) -> Result<(), StorageError> {
+/// Makes the guard, durably; nothing where it is there. Other cores may do the same at the same time.
+pub(crate) async fn create(directory: &Path) -> Result<(), StorageError> {
     let path = directory.join(NAME);
     reactor::directory::create_all(&path).await.map_err(StorageError::io("create", &path))?;
     // Where another core has just made it, its name may not be durable yet.

@@ -4,9 +4,8 @@
 
 use std::path::Path;
 
-use reactor::directory::Entry;
-
 use crate::error::StorageError;
+use crate::small_file;
 
 const NAME: &str = ".kafka_cleanshutdown";
 const OWN_NAME: &str = "millrace-clean-stop";
@@ -18,60 +17,76 @@ pub struct CleanShutdown {
     pub broker_epoch: Option<i64>,
 }
 
-/// The marker of the last stop, ours or Apache Kafka's.
-pub(crate) async fn read(directory: &Path) -> Result<Option<CleanShutdown>, StorageError> {
-    read_file(&directory.join(NAME)).await
+/// The markers as they lie in a log directory; none of them after a crash.
+#[derive(Default)]
+pub(crate) struct Markers {
+    kafkas: Option<Vec<u8>>,
+    own: Option<Vec<u8>>,
 }
 
-/// The marker that we have left beside Kafka's.
-pub(crate) async fn read_own(directory: &Path) -> Result<Option<CleanShutdown>, StorageError> {
-    read_file(&directory.join(OWN_NAME)).await
-}
+impl Markers {
+    pub(crate) async fn read(directory: &Path) -> Result<Markers, StorageError> {
+        Ok(Markers {
+            kafkas: small_file::read(&directory.join(NAME)).await?,
+            own: small_file::read(&directory.join(OWN_NAME)).await?,
+        })
+    }
 
-async fn read_file(path: &Path) -> Result<Option<CleanShutdown>, StorageError> {
-    let bytes = crate::small_file::read(path).await?;
-    // What it says is a hint; that it is there is what counts.
-    let text = bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-    Ok(text.map(|text| CleanShutdown { broker_epoch: broker_epoch(&text) }))
-}
+    /// The last stop, if it was clean: ours or Apache Kafka's.
+    pub(crate) fn last_stop(&self) -> Option<CleanShutdown> {
+        self.kafkas.as_deref().map(parse)
+    }
 
-/// Removes the markers among `entries`, those of `directory`, durably: from here on, a stop without
-/// others is unclean.
-pub(crate) async fn remove(directory: &Path, entries: &[Entry]) -> Result<(), StorageError> {
-    let mut removed = false;
-    for name in [NAME, OWN_NAME] {
-        if entries.iter().any(|entry| entry.name == name) {
-            let path = directory.join(name);
-            reactor::directory::remove_file(&path)
-                .await
-                .map_err(StorageError::io("remove", &path))?;
-            removed = true;
+    /// The last stop was clean, and ours.
+    pub(crate) fn are_ours(&self) -> bool {
+        let own = self.own.as_deref().map(parse);
+        self.last_stop().is_some_and(|last| last.broker_epoch.is_some() && own == Some(last))
+    }
+
+    /// Removes them, durably: from here on, a stop without others is unclean.
+    pub(crate) async fn remove(&self, directory: &Path) -> Result<(), StorageError> {
+        for (name, text) in [(NAME, &self.kafkas), (OWN_NAME, &self.own)] {
+            if text.is_some() {
+                let path = directory.join(name);
+                let removed = reactor::directory::remove_file(&path).await;
+                removed.map_err(StorageError::io("remove", &path))?;
+            }
         }
+        if self.kafkas.is_some() || self.own.is_some() {
+            let flushed = reactor::directory::sync(directory).await;
+            flushed.map_err(StorageError::io("flush", directory))?;
+        }
+        Ok(())
     }
-    if removed {
-        reactor::directory::sync(directory).await.map_err(StorageError::io("flush", directory))?;
+
+    /// Writes them, durably, Kafka's last.
+    pub(crate) async fn write(&self, directory: &Path) -> Result<(), StorageError> {
+        for (name, text) in [(OWN_NAME, &self.own), (NAME, &self.kafkas)] {
+            if let Some(text) = text {
+                let path = directory.join(name);
+                let written = reactor::directory::write_atomic(&path, text).await;
+                written.map_err(StorageError::io("write", &path))?;
+            }
+        }
+        Ok(())
     }
-    Ok(())
+
+    /// Those of a clean stop of ours.
+    pub(crate) fn of_stop(broker_epoch: i64) -> Markers {
+        let text = format!("{{\"version\":0,\"brokerEpoch\":{broker_epoch}}}").into_bytes();
+        Markers { kafkas: Some(text.clone()), own: Some(text) }
+    }
+
+    /// Kafka's alone: the logs are complete, but no broker has stopped cleanly. The epoch says so: -1 is
+    /// Kafka's own for one that is not known (KIP-966).
+    pub(crate) fn of_recovery() -> Markers {
+        Markers { own: None, ..Self::of_stop(-1) }
+    }
 }
 
-/// Writes Kafka's marker alone, durably: the logs are complete, but no broker has stopped cleanly. The
-/// epoch says so: -1 is Kafka's own for one that is not known (KIP-966).
-pub(crate) async fn write_recovered(directory: &Path) -> Result<(), StorageError> {
-    let path = directory.join(NAME);
-    let text = b"{\"version\":0,\"brokerEpoch\":-1}";
-    reactor::directory::write_atomic(&path, text).await.map_err(StorageError::io("write", &path))
-}
-
-/// Writes both markers, durably, Kafka's last.
-pub(crate) async fn write(directory: &Path, broker_epoch: i64) -> Result<(), StorageError> {
-    let text = format!("{{\"version\":0,\"brokerEpoch\":{broker_epoch}}}");
-    for name in [OWN_NAME, NAME] {
-        let path = directory.join(name);
-        reactor::directory::write_atomic(&path, text.as_bytes())
-            .await
-            .map_err(StorageError::io("write", &path))?;
-    }
-    Ok(())
+/// What it says is a hint; that it is there is what counts.
+fn parse(text: &[u8]) -> CleanShutdown {
+    CleanShutdown { broker_epoch: broker_epoch(&String::from_utf8_lossy(text)) }
 }
 
 /// The number behind `"brokerEpoch":`. The epoch is a hint (Kafka reads -1 where it cannot parse the

@@ -12,9 +12,8 @@ use super::partition::{Expected, verify_partition};
 use crate::checkpoint;
 use crate::error::StorageError;
 use crate::journal::{Replay, guard};
-use crate::log_directory::{
-    DirectoryName, OTHER_DIRECTORIES, TopicPartition, checkpoints, clean_shutdown,
-};
+use crate::log_directory::clean_shutdown::Markers;
+use crate::log_directory::{DirectoryName, OTHER_DIRECTORIES, TopicPartition, checkpoints};
 use crate::small_file;
 
 /// How far a check has come.
@@ -125,7 +124,7 @@ async fn verify_stop(
     entries: &[Entry],
     verified: &mut Verified,
 ) -> Result<bool, StorageError> {
-    let is_clean = clean_shutdown::read(path).await?.is_some();
+    let is_clean = Markers::read(path).await?.last_stop().is_some();
     let has_guard = entries.iter().any(|entry| entry.name == guard::NAME);
     let at = path.join(guard::NAME);
     if has_guard {

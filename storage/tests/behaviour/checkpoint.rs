@@ -216,3 +216,32 @@ fn where_apache_kafka_ran_nothing_is_believed() {
         }
     });
 }
+
+#[test]
+fn a_crash_before_the_first_record_costs_no_scan() {
+    in_both_worlds(|path| async move {
+        let volume = core_volume(&path, 0);
+        let directory = LogDirectory::open(&path).await.expect("a log directory");
+        directory.claim().await.expect("claimed");
+        let log = directory
+            .create_partition(&volume, &name(), small_config(), TOPIC_ID)
+            .await
+            .expect("a new log");
+        append(&log, &batch(0, 10, 100));
+        log.close().await.expect("closed");
+        volume.write_checkpoint(&[log]).await.expect("a checkpoint");
+        directory.mark_clean(7).await.expect("marked");
+        drop(directory);
+        for crash in 0..3 {
+            let mut directory = LogDirectory::open(&path).await.expect("a log directory");
+            assert_eq!(directory.was_clean(), crash == 0, "crash {crash}");
+            assert!(!directory.opening(&name()).checkpoints.is_empty(), "crash {crash}");
+            let direct = Volume::new(&path, Settings::default(), ChunkPool::new(16 << 20));
+            directory
+                .replay_journals(&direct, &|_| small_config(), &mut |_| {})
+                .await
+                .expect("nothing to replay");
+            directory.claim().await.expect("claimed");
+        }
+    });
+}

@@ -51,8 +51,9 @@ fn a_clean_stop_is_known_once() {
                 .expect("opened");
             assert_eq!(log.log_end_offset(), Offset(10 + n as i64));
             assert_eq!(log.topic_id(), Some(TOPIC_ID));
-            // As a crash would: neither closed nor marked.
         }
+        // As a crash would: neither closed nor marked.
+        directory.claim().await.expect("claimed");
         drop(directory);
         let directory = opened(&path).await;
         assert!(!directory.was_clean());
@@ -61,6 +62,63 @@ fn a_clean_stop_is_known_once() {
             .await
             .expect("opened");
         assert_eq!(log.log_end_offset(), Offset(12));
+    });
+}
+
+/// What tells a start, Apache Kafka's or ours, how the last stop was.
+async fn signs(path: &Path) -> Vec<(String, Vec<u8>)> {
+    let entries = reactor::directory::list(path).await.expect("listed");
+    let mut signs = Vec::new();
+    for entry in entries {
+        match entry.name.as_str() {
+            ".kafka_cleanshutdown" | "millrace-clean-stop" => {
+                let text = reactor::directory::read(&path.join(&entry.name)).await;
+                signs.push((entry.name, text.expect("a marker")));
+            }
+            "millrace-journal-not-empty" => signs.push((entry.name, Vec::new())),
+            _ => {}
+        }
+    }
+    signs.sort();
+    signs
+}
+
+#[test]
+fn a_start_that_comes_to_nothing_leaves_the_last_stop_as_it_was() {
+    in_both_worlds(|path| async move {
+        let (kafkas, own) = (".kafka_cleanshutdown", "millrace-clean-stop");
+        let guard = "millrace-journal-not-empty";
+        let epoch: &[u8] = b"{\"version\":0,\"brokerEpoch\":42}";
+        let stops: [&[(&str, &[u8])]; 5] = [
+            &[],
+            &[(kafkas, b"")],
+            &[(kafkas, epoch)],
+            &[(kafkas, epoch), (own, epoch)],
+            &[(guard, b"")],
+        ];
+        for (number, stop) in stops.into_iter().enumerate() {
+            let path = path.join(format!("directory {number}"));
+            reactor::directory::create_all(&path).await.expect("made");
+            for (name, text) in stop {
+                let made = match *name {
+                    "millrace-journal-not-empty" => {
+                        reactor::directory::create_all(&path.join(name)).await
+                    }
+                    name => reactor::directory::write_atomic(&path.join(name), text).await,
+                };
+                made.expect("made");
+            }
+            let before = signs(&path).await;
+            assert_eq!(before.len(), stop.len());
+            // It fails before the claim, or behind it.
+            drop(opened(&path).await);
+            assert_eq!(signs(&path).await, before);
+            let directory = opened(&path).await;
+            directory.claim().await.expect("claimed");
+            assert_eq!(signs(&path).await, [(guard.to_owned(), Vec::new())]);
+            directory.give_back().await.expect("given back");
+            assert_eq!(signs(&path).await, before);
+        }
     });
 }
 

@@ -135,6 +135,7 @@ impl World {
             directory.replay_journals(&direct, &config, &mut |_| {}).await.expect("replayed");
         assert!(replayed.offline.is_empty(), "{:?}", replayed.offline);
         assert!(replayed.damages.is_empty(), "{:?}", replayed.damages);
+        directory.claim().await.expect("claimed");
         let volume = Volume::of_core(path, core, hostile_settings(), ChunkPool::new(1 << 20));
         let mut logs = Vec::new();
         for (index, known) in self.partitions.iter().enumerate() {

@@ -47,6 +47,7 @@ async fn start(path: &Path) -> (LogDirectory, Replayed) {
         .expect("replayed");
     assert!(seen.is_sorted_by_key(|progress| progress.done_bytes), "{seen:?}");
     assert!(seen.iter().all(|progress| progress.done_bytes <= progress.total_bytes), "{seen:?}");
+    directory.claim().await.expect("claimed");
     (directory, replayed)
 }
 

@@ -192,6 +192,11 @@ impl Site {
         Err(last.context("START_ATTEMPTS_MAX is not 0")?)
     }
 
+    /// Where a broker of this site listens.
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))
+    }
+
     /// The first log directory.
     pub fn data(&self) -> PathBuf {
         self.layout.log_dirs[0].clone()
@@ -220,7 +225,7 @@ impl Site {
     /// Starts a broker of `kind` and does not wait.
     pub fn start_unseen(&self, kind: Kind, tools: &Tools) -> Result<Broker> {
         let command = kind.start(tools, &self.properties(), self.setting.cores);
-        Broker::start(kind, command, self.port)
+        Broker::start(kind, command, self.address())
     }
 
     /// Runs a broker of `kind` that is expected to refuse, to its end.
@@ -303,7 +308,7 @@ pub struct Broker {
 }
 
 impl Broker {
-    fn start(kind: Kind, mut command: Command, port: u16) -> Result<Self> {
+    fn start(kind: Kind, mut command: Command, address: SocketAddr) -> Result<Self> {
         let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let started = Instant::now();
         let mut child = child.spawn().with_context(|| format!("starting {}", kind.name()))?;
@@ -322,7 +327,6 @@ impl Broker {
                 }
             });
         }
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         Ok(Self { kind, child, address, said, log: String::new(), started })
     }
 

@@ -39,11 +39,14 @@ type Answers = Vec<ErrorCode>;
 
 impl Host {
     fn new(seed: u64, core_count: usize) -> Host {
+        Self::with(seed, core_count, &format!("log.dirs=/data,{SECOND_DISK}\n"))
+    }
+
+    fn with(seed: u64, core_count: usize, overrides: &str) -> Host {
         let simulation = Simulation::new(seed, Knobs::default());
-        let overrides = format!("log.dirs=/data,{SECOND_DISK}\n");
         // Small beside the disks that tests make small.
         let settings = Settings { reserve_size_bytes_max: 128 << 10, ..Settings::default() };
-        let broker = BrokerNode::add(&simulation, core_count, settings, &overrides);
+        let broker = BrokerNode::add(&simulation, core_count, settings, overrides);
         let broker = broker.unwrap_or_else(|failure| panic!("{failure}"));
         simulation.add_disk(broker.node, Path::new(SECOND_DISK));
         let client = simulation.add_node("client", IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2)));
@@ -353,4 +356,19 @@ fn without_the_metadata_log_the_node_ends() {
     let reason = host.broker.reason().expect("not by itself");
     assert!(reason.contains("metadata log"), "{reason}");
     drop(producing);
+}
+
+#[test]
+fn the_metadata_logs_own_directory_stays_locked() {
+    let directories = format!("log.dirs={SECOND_DISK}\nmetadata.log.dir=/data\n");
+    let host = Host::with(11, 1, &directories);
+    host.create_topic(TOPIC);
+    for directory in ["/data", SECOND_DISK] {
+        let taken = async { reactor::directory::lock(Path::new(directory)).await.map(drop) };
+        let taken = host.simulation.block_on(host.broker.node, LIMIT, taken).expect("in time");
+        let refused = taken.expect_err("the broker has it").kind();
+        assert_eq!(refused, std::io::ErrorKind::WouldBlock, "{directory}");
+    }
+    host.restart();
+    assert_eq!(count(&host.produce("first"), ErrorCode::None), PARTITION_COUNT as usize);
 }

@@ -96,6 +96,13 @@ fn endure(tools: &Tools, setting: Setting, ordeal: &Ordeal) -> Result<()> {
     let count = load.finish(tools)?;
     broker.stop()?;
     site.verify(tools)?;
+    // After a clean stop, and killed before anything is written: nothing has to be read again.
+    site.start(tools)?.kill()?;
+    let mut broker = site.start_unseen(setting.kind, tools)?;
+    let idle = broker.await_listening()?;
+    undelayed.add(idle.saturating_sub(broker.waited_for_a_cpu()?));
+    println!("after a kill without load: listening after {idle:?}");
+    broker.stop()?;
     println!("{count} records; from exec to listening: {listening}");
     println!("without waiting for a CPU: {undelayed}");
     if setting.kind == Kind::Millrace {

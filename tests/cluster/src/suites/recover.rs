@@ -7,8 +7,9 @@ use clients::{Kind, Quorum, Report, Setting, Site, Tools};
 use std::time::Duration;
 
 const TOPIC: &str = "orders";
-/// What stands in a log directory while our journal may hold what segments lack.
-const GUARD: &str = "millrace-journal-not-empty";
+/// What stands in a log directory while millrace has it, and after that while its journal may hold what
+/// segments lack.
+pub(super) const GUARD: &str = "millrace-journal-not-empty";
 const PARTITION_COUNT: usize = 16;
 const ACKNOWLEDGED: u64 = 5000;
 const DEADLINE: Duration = Duration::from_secs(60);

@@ -1,11 +1,15 @@
 //! Swap the binary: Apache Kafka and millrace take turns on one `server.properties` and its `log.dirs`.
 
+use super::recover::GUARD;
 use crate::survey::{Survey, survey};
 use anyhow::{Context, Result, ensure};
 use clients::{Broker, Kind, Layout, Quorum, Report, Setting, Site, Tools, dump, segments};
+use std::net::TcpListener;
 use tempfile::TempDir;
 
 const NEEDS: &[&str] = &[Tools::KAFKA, Tools::CONFLUENT_KAFKA];
+/// Says that the last stop was clean.
+const MARKER: &str = ".kafka_cleanshutdown";
 /// Topics whose files are looked at on disk.
 const TOPICS: &[&str] = &["plain", "rolls", "configured", "stamped-by-the-broker", "compacted"];
 
@@ -22,6 +26,11 @@ pub fn run(report: &mut Report) {
             take_turns(tools, setting, &layout(&folder, log_dir_count))
         });
     }
+    let name = "swap: a start of millrace that fails leaves a clean stop to whoever is next";
+    report.case(name, NEEDS, |tools| {
+        let setting = Setting { kind: Kind::Kafka, cores: 2, quorum: Quorum::Dynamic };
+        fail_between(tools, &Site::format(tools, setting)?)
+    });
 }
 
 fn layout(folder: &TempDir, log_dir_count: usize) -> Layout {
@@ -69,6 +78,29 @@ fn shows(tools: &Tools, broker: &Broker, seen: &Survey, round: &str) -> Result<S
     let now = Survey::of(tools, broker)?;
     before.check_kept(&now).context("after more was written")?;
     Ok(now)
+}
+
+/// After a stop of either broker a start of millrace comes to nothing, since its port is taken.
+fn fail_between(tools: &Tools, site: &Site) -> Result<()> {
+    let mut seen = made_by_kafka(tools, site)?;
+    for (turn, stopped) in [Kind::Kafka, Kind::Millrace].into_iter().enumerate() {
+        if stopped == Kind::Millrace {
+            seen = one_turn(tools, site, stopped, "ours", &seen)?;
+        }
+        let taken = TcpListener::bind(site.address())?;
+        let refused = site.refusal(Kind::Millrace, tools)?;
+        drop(taken);
+        ensure!(!refused.status.success(), "it ran without its port");
+        let said = [refused.stdout.as_str(), refused.stderr.as_str()].concat();
+        ensure!(said.contains("cannot listen on"), "it says nothing of the port: {said}");
+        ensure!(!site.data().join(GUARD).exists(), "{GUARD} keeps Apache Kafka out");
+        ensure!(site.data().join(MARKER).exists(), "without {MARKER} all logs are scanned");
+        for kind in [Kind::Kafka, Kind::Millrace] {
+            let round = format!("after-{turn}-{}", kind.name());
+            seen = one_turn(tools, site, kind, &round, &seen)?;
+        }
+    }
+    Ok(())
 }
 
 /// Apache Kafka's own tool reads every file of the partitions of `topics` without complaint.
