@@ -84,12 +84,20 @@ impl File {
     /// of [`ALIGNMENT`] (asserted). On return the device has the bytes; only [`File::flush`] makes
     /// them durable. On an error any part of the range may have been written.
     pub async fn write_at(&self, data: Bytes, position: u64) -> io::Result<()> {
-        assert!(position.is_multiple_of(ALIGNMENT as u64), "unaligned write at {position}");
-        assert!(data.len().is_multiple_of(ALIGNMENT), "unaligned write of {} bytes", data.len());
-        assert!(data.as_ptr().addr().is_multiple_of(ALIGNMENT), "write from an unaligned buffer");
+        check_aligned(&data, position);
         match &self.0 {
             Inner::Real(file) => file.write_at(data, position).await,
             Inner::Sim(file) => file.write_at(data, position).await,
+        }
+    }
+
+    /// As [`File::write_at`]; on return the bytes are durable, and the size with them. What other writes
+    /// have brought before is not.
+    pub async fn write_durably_at(&self, data: Bytes, position: u64) -> io::Result<()> {
+        check_aligned(&data, position);
+        match &self.0 {
+            Inner::Real(file) => file.write_durably_at(data, position).await,
+            Inner::Sim(file) => file.write_durably_at(data, position).await,
         }
     }
 
@@ -117,4 +125,10 @@ impl File {
             Inner::Sim(file) => file.allocate(range).await,
         }
     }
+}
+
+fn check_aligned(data: &Bytes, position: u64) {
+    assert!(position.is_multiple_of(ALIGNMENT as u64), "unaligned write at {position}");
+    assert!(data.len().is_multiple_of(ALIGNMENT), "unaligned write of {} bytes", data.len());
+    assert!(data.as_ptr().addr().is_multiple_of(ALIGNMENT), "write from an unaligned buffer");
 }

@@ -46,6 +46,24 @@ fn what_was_written_is_read_across_the_pieces_of_a_long_request() {
 }
 
 #[test]
+fn durable_writes_of_any_length_are_read_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("durable");
+    on_core(move || async move {
+        let file = File::open(&path, Open::New).await.unwrap();
+        let mut written = Vec::new();
+        // In one operation, and in several.
+        for size in [0, ALIGNMENT, 1 << 20, (1 << 20) + ALIGNMENT] {
+            let data = pattern(size).into_bytes();
+            file.write_durably_at(data.clone(), written.len() as u64).await.unwrap();
+            written.extend_from_slice(&data);
+            assert_eq!(file.size(), written.len() as u64);
+        }
+        assert!(file.read_range(0..file.size()).await.unwrap() == written);
+    });
+}
+
+#[test]
 fn nothing_is_read_past_the_end_of_a_file() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("short");

@@ -44,12 +44,13 @@ pub(crate) enum Operation {
         position: u64,
         done: usize,
     },
-    /// `done` bytes of `data` have been written.
+    /// `done` bytes of `data` have been written, and are durable where `durable`.
     Write {
         file: Arc<OpenFile>,
         data: Bytes,
         position: u64,
         done: usize,
+        durable: bool,
     },
     Flush {
         file: Arc<OpenFile>,
@@ -83,7 +84,16 @@ impl Operation {
     }
 
     pub(crate) fn write(file: Arc<OpenFile>, data: Bytes, position: u64) -> Self {
-        Operation::Write { file, data, position, done: 0 }
+        Operation::Write { file, data, position, done: 0, durable: false }
+    }
+
+    /// A write that completes when it is durable; `None` for one that takes several submissions, each
+    /// of which would wait for the device's cache.
+    pub(crate) fn durable_write(file: &Arc<OpenFile>, data: &Bytes, position: u64) -> Option<Self> {
+        (data.len() <= PIECE_SIZE).then(|| {
+            let (file, data) = (file.clone(), data.clone());
+            Operation::Write { file, data, position, done: 0, durable: true }
+        })
     }
 
     /// Whether it takes one of the places for disk operations.
@@ -124,12 +134,13 @@ impl Operation {
                     .offset(*position + *done as u64)
                     .build()
             }
-            Operation::Write { file, data, position, done } => {
+            Operation::Write { file, data, position, done, durable } => {
                 let fd = types::Fd(file.descriptor().as_raw_fd());
                 let piece = &data[*done..];
                 let size = piece.len().min(PIECE_SIZE) as u32;
                 opcode::Write::new(fd, piece.as_ptr(), size)
                     .offset(*position + *done as u64)
+                    .rw_flags(if *durable { libc::RWF_DSYNC } else { 0 })
                     .build()
             }
             Operation::Flush { file } => {
@@ -168,7 +179,7 @@ impl Operation {
             }
             _ if interrupted => Progress::Again(None),
             Operation::Read { buffer, done, .. } => read_completed(buffer, done, result),
-            Operation::Write { file, data, position, done } => {
+            Operation::Write { file, data, position, done, .. } => {
                 written(file, data, *position, done, result)
             }
             Operation::Flush { .. } => Progress::Done(outcome(result)),

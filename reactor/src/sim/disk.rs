@@ -433,6 +433,24 @@ impl Disk {
         }
         failed
     }
+
+    /// Makes durable what was written within `range`.
+    pub(super) fn flush_range(
+        &self,
+        world: &World,
+        inode: &Inode,
+        range: &Range<u64>,
+    ) -> io::Result<()> {
+        world.counters.borrow_mut().flushes += 1;
+        let failed = self.draw_error(world, Access::Flush);
+        let mut content = inode.content()?.borrow_mut();
+        if failed.is_err() {
+            content.fail_flush(&mut world.disk_random());
+        } else {
+            content.flush_range(range);
+        }
+        failed
+    }
 }
 
 /// Operations on names, for [`super::directory`].

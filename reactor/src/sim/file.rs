@@ -63,6 +63,19 @@ impl File {
         self.disk.start_write(&self.core, &self.inode, data, position, written).await
     }
 
+    pub(crate) async fn write_durably_at(&self, data: Bytes, position: u64) -> io::Result<()> {
+        if data.is_empty() {
+            return Ok(());
+        }
+        let range = position..position + data.len() as u64;
+        self.write_at(data, position).await?;
+        let inode = self.inode.clone();
+        let flushed = self
+            .disk
+            .submit(&self.core, move |disk, world| disk.flush_range(world, &inode, &range));
+        flushed.await
+    }
+
     pub(crate) async fn flush(&self) -> io::Result<()> {
         // Writes that end after this call began are not covered, also where they end before it does.
         let changes_made = self.disk.changes_made(&self.inode);

@@ -153,6 +153,15 @@ impl JournalFile {
         self.file.write_at(bytes, position).await.map_err(StorageError::io("write", &self.path))
     }
 
+    pub(super) async fn write_durably(
+        &self,
+        bytes: Bytes,
+        position: u64,
+    ) -> Result<(), StorageError> {
+        let written = self.file.write_durably_at(bytes, position).await;
+        written.map_err(StorageError::io("write", &self.path))
+    }
+
     pub(super) async fn flush(&self) -> Result<(), StorageError> {
         self.file.flush().await.map_err(StorageError::io("flush", &self.path))
     }

@@ -41,6 +41,13 @@ pub struct Mark {
     sequence: u64,
 }
 
+/// How far a group is brought.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Until {
+    Written,
+    Durable,
+}
+
 struct Inner {
     directory: PathBuf,
     state: RefCell<State>,
@@ -129,10 +136,19 @@ impl Journal {
         Ok(Journal { inner: Rc::new(inner) })
     }
 
-    /// Writes and flushes `group`: on return it is durable. Errors: as [`Journal::write`]'s.
+    /// Writes `group`, in one operation with its flush where no other group waits for one: on return it
+    /// is durable, and so are all before it. Errors: as [`Journal::write`]'s.
     pub async fn commit(&self, group: Group) -> Result<(), StorageError> {
-        self.write(group).await?;
-        self.flush().await
+        let is_next = {
+            let state = self.inner.state.borrow();
+            state.flushed_sequence == state.next_sequence
+        };
+        if is_next {
+            self.put(group, Until::Durable).await
+        } else {
+            self.put(group, Until::Written).await?;
+            self.flush().await
+        }
     }
 
     /// Writes `group`. On return the device has it, and a killed process does not lose it; only
@@ -142,13 +158,17 @@ impl Journal {
     /// where there is room again. Any other one ends it, a failed flush whatever it says: it, and every
     /// later call, is refused, and the records may or may not be found by a replay.
     pub async fn write(&self, group: Group) -> Result<(), StorageError> {
+        self.put(group, Until::Written).await
+    }
+
+    async fn put(&self, group: Group, until: Until) -> Result<(), StorageError> {
         self.inner.check_usable()?;
         if group.is_empty() {
             return Ok(());
         }
         let was_writing = std::mem::replace(&mut self.inner.state.borrow_mut().is_writing, true);
         assert!(!was_writing, "two groups are written at once");
-        let written = self.inner.write(group).await;
+        let written = self.inner.write(group, until).await;
         self.inner.state.borrow_mut().is_writing = false;
         self.inner.prepare_next();
         written
@@ -222,7 +242,7 @@ impl Inner {
         self.offline(source)
     }
 
-    async fn write(&self, group: Group) -> Result<(), StorageError> {
+    async fn write(&self, group: Group, until: Until) -> Result<(), StorageError> {
         let prepared = match self.guard().await {
             Ok(()) => self.make_room(group.size_bytes() as u64).await,
             Err(error) => Err(error),
@@ -233,9 +253,16 @@ impl Inner {
             Err(error) => return Err(self.poison(error)),
         }
         let (file, bytes, position) = self.state.borrow_mut().place(group);
-        file.write(bytes, position).await.map_err(|error| self.poison(error))?;
+        let written = match until {
+            Until::Written => file.write(bytes, position).await,
+            Until::Durable => file.write_durably(bytes, position).await,
+        };
+        written.map_err(|error| self.poison(error))?;
         let mut state = self.state.borrow_mut();
         state.written_sequence = state.next_sequence;
+        if until == Until::Durable {
+            state.flushed_sequence = state.next_sequence;
+        }
         Ok(())
     }
 

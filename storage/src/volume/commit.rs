@@ -110,8 +110,13 @@ impl Volume {
     ) -> Result<(), StorageError> {
         let Gathered { group, shares, fences } = gathered;
         let size_bytes = group.size_bytes() as u64;
+        let is_awaited = !fences.is_empty() || shares.iter().any(JournalShare::waits_for_flush);
+        let is_committed = is_awaited && unflushed.is_empty();
         let watched = self.stalls.watch("write the journal", &self.path);
-        let written = journal.write(group).await;
+        let written = match is_committed {
+            true => journal.commit(group).await,
+            false => journal.write(group).await,
+        };
         drop(watched);
         match written {
             Ok(()) => {}
@@ -125,9 +130,10 @@ impl Volume {
         }
         self.journaled_bytes.set(self.journaled_bytes.get() + size_bytes);
         shares.iter().for_each(JournalShare::written);
-        let is_awaited = !fences.is_empty() || shares.iter().any(JournalShare::waits_for_flush);
         unflushed.extend(shares);
-        if is_awaited || unflushed.len() >= UNFLUSHED_SHARE_COUNT_MAX {
+        if is_committed {
+            unflushed.drain(..).for_each(|share| share.flushed());
+        } else if is_awaited || unflushed.len() >= UNFLUSHED_SHARE_COUNT_MAX {
             self.flush(journal, unflushed).await?;
         }
         fences.into_iter().for_each(|fence| fence.answer(Ok(())));

@@ -369,6 +369,7 @@ fn what_was_acknowledged_survives_power_loss() {
         "journal_share_behind_a_gap",
         "journal_full",
         "write_behind_for_room",
+        "write_overtakes_the_journal",
     ] {
         assert!(marks.contains_key(mark), "no seed reached {mark}: {marks:?}");
     }
@@ -426,7 +427,6 @@ fn writing_behind_makes_no_append_wait_for_a_checkpoint() {
             reactor::now() - began
         });
         let took = took.expect("in time");
-        assert!(simulation.marks().contains_key("write_behind_for_room"), "seed {seed}");
         assert!(took < Duration::from_secs(60), "seed {seed}: {took:?} for what takes a moment");
     }
 }

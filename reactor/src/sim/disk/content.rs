@@ -6,6 +6,7 @@
 //! some point, and what was written to blocks that came later is gone with them.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 
@@ -42,6 +43,8 @@ struct Change {
     kind: ChangeKind,
     /// A flush failed after it: no later flush makes it durable.
     is_lost: bool,
+    /// It is durable before those in front of it are.
+    is_settled: bool,
 }
 
 enum ChangeKind {
@@ -98,7 +101,7 @@ impl Content {
 
     fn change(&mut self, kind: ChangeKind) {
         self.current.apply(&kind);
-        self.changes.push_back(Change { kind, is_lost: false });
+        self.changes.push_back(Change { kind, is_lost: false, is_settled: false });
         if self.changes.len() > CHANGES_MAX {
             self.flush(self.changes_flushed + 1);
         }
@@ -119,7 +122,21 @@ impl Content {
         }
     }
 
-    /// Makes a change durable, unless it is lost for good.
+    /// Makes what was written within `range` durable, and nothing else.
+    pub(super) fn flush_range(&mut self, range: &Range<u64>) {
+        for change in &mut self.changes {
+            if let ChangeKind::Write { position, data } = &change.kind
+                && range.start <= *position
+                && position + data.len() as u64 <= range.end
+                && !change.is_lost
+            {
+                change.is_settled = true;
+                self.durable.apply(&change.kind);
+            }
+        }
+    }
+
+    /// Makes a change durable, unless it is lost for good. One that is settled covers those before it.
     fn settle(&mut self, change: &Change) {
         if change.is_lost {
             self.has_diverged = true;
@@ -132,7 +149,7 @@ impl Content {
     pub(super) fn fail_flush(&mut self, random: &mut Random) {
         for change in &mut self.changes {
             let is_write = matches!(change.kind, ChangeKind::Write { .. });
-            change.is_lost |= is_write && random.chance(0.5);
+            change.is_lost |= is_write && !change.is_settled && random.chance(0.5);
         }
     }
 
@@ -202,6 +219,7 @@ impl PowerLoss {
         for (index, change) in changes.iter().enumerate() {
             let keeps_metadata = index < self.metadata_end;
             match &change.kind {
+                kind if change.is_settled => image.apply(kind),
                 ChangeKind::Resize { size } if !keeps_metadata => {
                     intact_end = intact_end.min(size.next_multiple_of(BLOCK));
                     has_lost = true;

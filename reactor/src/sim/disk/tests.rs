@@ -179,6 +179,32 @@ fn power_loss_spares_what_was_flushed_and_tears_the_rest() {
 }
 
 #[test]
+fn a_durable_write_outlasts_a_power_loss_and_takes_no_other_along() {
+    let (mut is_lost, mut is_torn) = (false, false);
+    for seed in 0..40 {
+        let host = Host::lossy(seed);
+        host.run(async {
+            let file = open("/a").await;
+            file.write_at(blocks(&[1, 1, 1]), 0).await.unwrap();
+            file.flush().await.unwrap();
+            directory::sync(Path::new("/")).await.unwrap();
+            file.write_at(blocks(&[2, 2, 2]), 0).await.unwrap();
+            file.write_durably_at(blocks(&[3]), ALIGNMENT as u64).await.unwrap();
+            file.write_at(blocks(&[4]), 2 * ALIGNMENT as u64).await.unwrap();
+        });
+        host.simulation.crash(host.node, Crash::PowerLoss);
+        let found = host.run(async { contents("/a").await });
+        let found = sectors(&found);
+        assert_eq!(found[8..16], [3; 8], "seed {seed}");
+        assert!(found[..8].iter().all(|byte| [1, 2].contains(byte)), "seed {seed}: {found:?}");
+        assert!(found[16..].iter().all(|byte| [1, 2, 4].contains(byte)), "seed {seed}: {found:?}");
+        is_lost |= found[..8].contains(&1);
+        is_torn |= found[..8] != [found[0]; 8];
+    }
+    assert!(is_lost && is_torn);
+}
+
+#[test]
 fn knobs_may_spare_everything_at_a_power_loss() {
     for seed in 0..20 {
         let host = Host::new(seed, Knobs { unsynced_lost: 0.0, ..Knobs::default() });
