@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use protocol::model::TimestampMs;
 
 use crate::measure::{Host, Memory, Usage, disk_ceiling, pin_own_threads};
@@ -79,7 +79,10 @@ impl Ground {
                 let name = kind.name();
                 eprintln!("repeat {} of {}: {name}", repeat + 1, self.repeats);
                 match measure_server(kind, repeat, &report.setting, &scratch, &workloads) {
-                    Ok(run) => report.runs.push(run),
+                    Ok((run, failures)) => {
+                        report.runs.push(run);
+                        report.failures.extend(failures);
+                    }
                     Err(error) => report.failures.push(format!("{name}: {error:#}")),
                 }
             }
@@ -136,15 +139,17 @@ impl Ground {
     }
 }
 
-/// One server from start to stop.
+/// One server from start to stop, and the workloads that do not count: what is asked of all servers may
+/// be too much for one.
 fn measure_server(
     kind: Kind,
     repeat: usize,
     setting: &Setting,
     scratch: &Path,
     workloads: &[Workload],
-) -> Result<ServerFigures> {
-    let server = Server::start(kind.clone(), setting.server_cpu, scratch).context("starting")?;
+) -> Result<(ServerFigures, Vec<String>)> {
+    let mut server =
+        Server::start(kind.clone(), setting.server_cpu, scratch).context("starting")?;
     thread::sleep(SETTLE);
     let idle_time = Duration::from_secs(setting.idle_seconds);
     let before = Usage::of(server.pid())?;
@@ -152,10 +157,24 @@ fn measure_server(
     let idle = Usage::of(server.pid())?.since(&before);
     let idle_memory = Memory::of(server.pid())?;
     let mut loads = Vec::with_capacity(workloads.len());
+    let mut failures = Vec::new();
     for workload in workloads {
-        let load = measure_load(&kind, &server, setting, workload).map_err(|error| {
-            anyhow!("{}: {error:#}; the server said: {}", workload.name, server.said())
-        })?;
+        let load = match measure_load(&kind, &server, setting, workload) {
+            Ok(load) => load,
+            Err(error) => {
+                let (name, what) = (kind.name(), workload.name);
+                eprintln!("  {what}: {error:#}");
+                ensure!(
+                    server.is_running()?,
+                    "{what}: {error:#}; the server said: {}",
+                    server.said()
+                );
+                failures.push(format!("{name}: {what}: {error:#}"));
+                // What it still has to do is not the next one's.
+                thread::sleep(SETTLE);
+                continue;
+            }
+        };
         eprintln!(
             "  {}: {:.0} requests/s, {:.0} MB/s, p99 {} us",
             load.workload, load.requests_per_s, load.user_mb_per_s, load.latency_p99_us
@@ -166,7 +185,7 @@ fn measure_server(
     let start_ms = server.start_time.as_secs_f64() * 1e3;
     server.stop().context("stopping")?;
     let idle_seconds = idle_time.as_secs_f64();
-    Ok(ServerFigures {
+    let figures = ServerFigures {
         subject: kind.name(),
         repeat,
         start_ms,
@@ -176,7 +195,8 @@ fn measure_server(
         end_resident_mb: end_memory.resident_bytes as f64 / 1e6,
         resident_max_mb: end_memory.resident_bytes_max as f64 / 1e6,
         loads,
-    })
+    };
+    Ok((figures, failures))
 }
 
 /// One workload on a topic of its own, and the count of what is there afterwards.

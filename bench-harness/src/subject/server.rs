@@ -89,6 +89,10 @@ impl Server {
         }
     }
 
+    pub fn is_running(&mut self) -> Result<bool> {
+        Ok(self.child.try_wait()?.is_none())
+    }
+
     /// What the server has said so far: it explains a failure.
     pub fn said(&self) -> String {
         words(self.folder.path())
