@@ -1,6 +1,7 @@
 //! Cluster metadata as state machines: KRaft below, decisions and their replay above. Pure: time and
 //! randomness are arguments, files and sockets are actions for a driver to execute.
 
+pub mod config;
 mod controller;
 pub mod decide;
 mod format;

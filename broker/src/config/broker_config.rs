@@ -1,14 +1,15 @@
 //! The typed configuration of one node, made of properties and checked as a whole.
 
+use std::fmt;
 use std::path::PathBuf;
 
+use controller::config::{self, Effect, InvalidConfig, NodeLayers, check_node, node_key};
 use protocol::model::BrokerId;
 use reactor::net::SocketAddr;
 
-use super::keys::{self, Effect, Key, Kind, Range};
 use super::listener::{Endpoint, Listener, ListenerError};
 use super::memory::MemoryFloor;
-use super::properties::{Properties, PropertiesError};
+use super::properties::Properties;
 
 /// What one node runs with. Durations in milliseconds and sizes in bytes, as Kafka's keys have them.
 #[derive(Clone, Debug)]
@@ -48,7 +49,6 @@ pub struct BrokerConfig {
     /// Before the first of what is done from time to time.
     pub initial_task_delay_ms: u64,
     pub retention_check_ms: u64,
-    pub producer_id_expiration_ms: u64,
     pub producer_id_expiration_check_ms: u64,
     /// Everything as written, for DescribeConfigs and for topics' defaults.
     pub properties: Properties,
@@ -61,98 +61,123 @@ pub struct Loaded {
     pub warnings: Vec<String>,
 }
 
+/// Everything that is wrong with a configuration.
+#[derive(Debug, thiserror::Error)]
+pub struct ConfigErrors(pub Vec<ConfigError>);
+
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    #[error("{0}")]
-    Syntax(#[from] PropertiesError),
     #[error("{key} is missing: add it to the configuration, for instance {key}={example}")]
     Missing { key: &'static str, example: &'static str },
-    #[error("{key}={value} is invalid: expected {expected}")]
-    Invalid { key: String, value: String, expected: String },
+    #[error(transparent)]
+    Invalid(#[from] InvalidConfig),
     #[error("{key}: {source}")]
     Listener { key: &'static str, source: ListenerError },
     #[error("{key}={value} is not supported: {remedy}")]
-    Refused { key: String, value: String, remedy: String },
+    Refused { key: &'static str, value: String, remedy: String },
+}
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let [only] = self.0.as_slice() {
+            return write!(f, "{only}");
+        }
+        write!(f, "{} errors", self.0.len())?;
+        self.0.iter().try_for_each(|error| write!(f, "\n  - {error}"))
+    }
 }
 
 impl BrokerConfig {
-    /// Checks `properties` and types them. Errors name key, value and what would be right.
-    pub fn from_properties(properties: Properties) -> Result<Loaded, ConfigError> {
-        let mut warnings = Vec::new();
-        check_keys(&properties, &mut warnings)?;
+    /// Checks `properties` and types them. The error has all that is wrong, each with its key, its
+    /// value and what would be right.
+    pub fn from_properties(properties: Properties) -> Result<Loaded, ConfigErrors> {
+        let mut errors = Vec::new();
+        let warnings = check_keys(&properties, &mut errors);
         let reader = Reader(&properties);
-        check_roles(&reader)?;
-        let node_id = reader
-            .integer("node.id")?
-            .or(reader.integer("broker.id")?)
-            .ok_or(ConfigError::Missing { key: "node.id", example: "1" })?;
-        let controller_listener_names = reader.list("controller.listener.names");
-        check_voters(&reader, node_id)?;
-        let (listener, advertised) = broker_listener(&reader, &controller_listener_names)?;
-        let log_dirs: Vec<PathBuf> = match reader.list("log.dirs") {
+        let mut wrong = |error: ConfigError| errors.push(error);
+        check_node(&NodeLayers::of_file(properties.entries()))
+            .into_iter()
+            .for_each(|error| wrong(error.into()));
+        check_roles(&reader).unwrap_or_else(&mut wrong);
+        let node_id =
+            reader.integer("node.id").or(reader.integer("broker.id").filter(|id| *id >= 0));
+        if node_id.is_none() && properties.value("node.id").is_none() {
+            wrong(ConfigError::Missing { key: "node.id", example: "1" });
+        }
+        if let Some(node_id) = node_id {
+            check_voters(&reader, node_id).unwrap_or_else(&mut wrong);
+        }
+        let controller_names = reader.list("controller.listener.names");
+        let listener = broker_listener(&reader, &controller_names).map_err(&mut wrong).ok();
+        let controller = controller_endpoint(&reader, &controller_names).map_err(&mut wrong).ok();
+        let log_dirs = match reader.list("log.dirs") {
             dirs if dirs.is_empty() => reader.list("log.dir"),
             dirs => dirs,
+        };
+        let log_dirs: Vec<PathBuf> = log_dirs.into_iter().map(PathBuf::from).collect();
+        let metadata_log_dir =
+            reader.text("metadata.log.dir").map(PathBuf::from).or(log_dirs.first().cloned());
+        if metadata_log_dir.is_none() {
+            wrong(ConfigError::Missing { key: "log.dirs", example: "/var/lib/millrace" });
         }
-        .into_iter()
-        .map(PathBuf::from)
-        .collect();
-        let metadata_log_dir = match reader.text("metadata.log.dir") {
-            Some(dir) => PathBuf::from(dir),
-            None => log_dirs
-                .first()
-                .cloned()
-                .ok_or(ConfigError::Missing { key: "log.dirs", example: "/var/lib/millrace" })?,
+        let (
+            Some(node_id),
+            Some((listener, advertised)),
+            Some(controller_endpoint),
+            Some(metadata_log_dir),
+            [],
+        ) = (node_id, listener, controller, metadata_log_dir, errors.as_slice())
+        else {
+            return Err(ConfigErrors(errors));
         };
         let config = BrokerConfig {
             node_id: BrokerId(node_id as i32),
-            core_count: reader.integer("millrace.cores")?.map(|count| count as usize),
+            core_count: reader.integer("millrace.cores").map(|count| count as usize),
             memory_size_bytes: reader
-                .integer("millrace.memory.bytes")?
+                .integer("millrace.memory.bytes")
                 .map(|size| usize::try_from(size).unwrap_or(usize::MAX)),
             memory_floor: MemoryFloor::default(),
             rack: reader.text("broker.rack").map(str::to_owned),
             listener,
             listen_address: None,
             advertised,
-            controller_endpoint: controller_endpoint(&reader, &controller_listener_names)?,
-            broker_session_ms: reader.size("broker.session.timeout.ms")? as u64,
+            controller_endpoint,
+            broker_session_ms: reader.duration_ms("broker.session.timeout.ms"),
             log_dirs,
             metadata_log_dir,
             storage: storage::Settings::default(),
-            socket_request_size_bytes_max: reader.size("socket.request.max.bytes")?,
-            message_size_bytes_max: reader.size("message.max.bytes")?,
-            socket_listen_backlog: reader.size("socket.listen.backlog.size")?,
-            connections_idle_ms_max: reader.size("connections.max.idle.ms")? as u64,
-            fetch_size_bytes_max: reader.size("fetch.max.bytes")?,
+            socket_request_size_bytes_max: reader.size("socket.request.max.bytes"),
+            message_size_bytes_max: reader.size("message.max.bytes"),
+            socket_listen_backlog: reader.size("socket.listen.backlog.size"),
+            connections_idle_ms_max: reader.duration_ms("connections.max.idle.ms"),
+            fetch_size_bytes_max: reader.size("fetch.max.bytes"),
             auto_create_topics: reader.boolean("auto.create.topics.enable"),
             delete_topics: reader.boolean("delete.topic.enable"),
-            partition_count_default: reader.size("num.partitions")? as i32,
-            replication_factor_default: reader.size("default.replication.factor")? as i16,
-            metadata_segment_size_bytes: reader.size("metadata.log.segment.bytes")? as u64,
-            initial_task_delay_ms: reader.size("log.initial.task.delay.ms")? as u64,
-            retention_check_ms: reader.size("log.retention.check.interval.ms")? as u64,
-            producer_id_expiration_ms: reader.size("producer.id.expiration.ms")? as u64,
+            partition_count_default: reader.size("num.partitions") as i32,
+            replication_factor_default: reader.integer("default.replication.factor").unwrap_or(1)
+                as i16,
+            metadata_segment_size_bytes: reader.size("metadata.log.segment.bytes") as u64,
+            initial_task_delay_ms: reader.duration_ms("log.initial.task.delay.ms"),
+            retention_check_ms: reader.duration_ms("log.retention.check.interval.ms"),
             producer_id_expiration_check_ms: reader
-                .size("producer.id.expiration.check.interval.ms")?
-                as u64,
+                .duration_ms("producer.id.expiration.check.interval.ms"),
             properties: properties.clone(),
         };
         Ok(Loaded { config, warnings })
     }
-
-    /// The node's value of `key` as text: as written, or Kafka's default. `None` where there is none.
-    pub fn effective(&self, key: &str) -> Option<&str> {
-        Reader(&self.properties).text(key)
-    }
 }
 
-/// Reads keys that [`check_keys`] has checked already.
+/// A hundred years: it can be added to any time there is.
+const DURATION_MS_MAX: u64 = 100 * 366 * 24 * 3_600_000;
+
+/// Reads keys. What does not fit, [`check_keys`] has told already: it is read as the default.
 struct Reader<'a>(&'a Properties);
 
 impl<'a> Reader<'a> {
     fn text(&self, key: &str) -> Option<&'a str> {
-        let default = keys::find(key).and_then(|key| key.default);
-        self.0.value(key).or(default).filter(|text| !text.is_empty())
+        let known = node_key(key)?;
+        let set = self.0.value(key).filter(|value| known.fits(value));
+        set.or(known.default).map(str::trim).filter(|text| !text.is_empty())
     }
 
     fn list(&self, key: &str) -> Vec<String> {
@@ -160,26 +185,18 @@ impl<'a> Reader<'a> {
         text.split(',').map(|one| one.trim().to_owned()).filter(|one| !one.is_empty()).collect()
     }
 
-    fn integer(&self, key: &str) -> Result<Option<i64>, ConfigError> {
-        self.text(key)
-            .map(|text| {
-                text.trim().parse().map_err(|_| ConfigError::Invalid {
-                    key: key.to_owned(),
-                    value: text.to_owned(),
-                    expected: "a whole number".to_owned(),
-                })
-            })
-            .transpose()
+    fn integer(&self, key: &str) -> Option<i64> {
+        self.text(key)?.parse().ok()
     }
 
-    /// A number that has a default and cannot be negative.
-    fn size(&self, key: &'static str) -> Result<usize, ConfigError> {
-        let value = self.integer(key)?.ok_or(ConfigError::Missing { key, example: "1" })?;
-        usize::try_from(value).map_err(|_| ConfigError::Invalid {
-            key: key.to_owned(),
-            value: value.to_string(),
-            expected: "a number that is not negative".to_owned(),
-        })
+    /// A number that has a default; a negative one is as good as none: all that may be are limits.
+    fn size(&self, key: &'static str) -> usize {
+        self.integer(key).map_or(0, |value| usize::try_from(value).unwrap_or(usize::MAX))
+    }
+
+    /// A time that may be long; a negative one means for ever.
+    fn duration_ms(&self, key: &'static str) -> u64 {
+        (self.size(key) as u64).min(DURATION_MS_MAX)
     }
 
     fn boolean(&self, key: &str) -> bool {
@@ -187,80 +204,32 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Every key known, every value of its type and in its range; tells of keys without effect.
-fn check_keys(properties: &Properties, warnings: &mut Vec<String>) -> Result<(), ConfigError> {
+/// Every value of its key's kind and range, and asking for nothing that is not implemented; returns
+/// what to warn of: unknown keys, and those that do nothing.
+fn check_keys(properties: &Properties, errors: &mut Vec<ConfigError>) -> Vec<String> {
+    let mut warnings = Vec::new();
     let mut without_effect = Vec::new();
     for (name, value) in properties.iter() {
-        let Some(key) = keys::find(name) else {
-            // Keys of a listener or of a plugin are no slips of the pen; Kafka takes them silently.
-            if !name.starts_with("listener.name.") {
-                let hint = keys::nearest(name)
-                    .map(|nearest| format!(" (did you mean {nearest}?)"))
-                    .unwrap_or_default();
-                warnings.push(format!("unknown key {name} is ignored{hint}"));
+        if let Some(key) = node_key(name) {
+            errors.extend(key.check(name, value).err().map(ConfigError::from));
+            if key.effect == Effect::NoEffect {
+                without_effect.push(name);
             }
-            continue;
-        };
-        check_value(key, value)?;
-        match key.effect {
-            Effect::Honoured => {}
-            Effect::None => without_effect.push(name),
-            Effect::Refused if value.is_empty() || Some(value) == key.default => {}
-            Effect::Refused => {
-                return Err(ConfigError::Refused {
-                    key: name.to_owned(),
-                    value: value.to_owned(),
-                    remedy: format!(
-                        "ignoring it would break what it promises; remove it or set {}",
-                        key.default.filter(|text| !text.is_empty()).unwrap_or("nothing"),
-                    ),
-                });
-            }
+        } else if OF_THE_AUTHORIZER.contains(&name) {
+            without_effect.push(name);
+        } else {
+            let hint = config::nearest(name).map(|nearest| format!(" (did you mean {nearest}?)"));
+            warnings.push(format!("unknown key {name} is ignored{}", hint.unwrap_or_default()));
         }
     }
     if !without_effect.is_empty() {
         warnings.push(format!("accepted without effect: {}", without_effect.join(", ")));
     }
-    Ok(())
+    warnings
 }
 
-fn check_value(key: &Key, value: &str) -> Result<(), ConfigError> {
-    let invalid = |expected: String| {
-        let shown = if key.kind == Kind::Password { "[hidden]" } else { value };
-        Err(ConfigError::Invalid { key: key.name.to_owned(), value: shown.to_owned(), expected })
-    };
-    let trimmed = value.trim();
-    match key.kind {
-        Kind::Boolean if !["true", "false"].contains(&trimmed.to_ascii_lowercase().as_str()) => {
-            return invalid("true or false".to_owned());
-        }
-        Kind::Double if trimmed.parse::<f64>().is_err() => return invalid("a number".to_owned()),
-        Kind::Int | Kind::Long | Kind::Short => {
-            let (lowest, highest) = match key.kind {
-                Kind::Int => (i64::from(i32::MIN), i64::from(i32::MAX)),
-                Kind::Short => (i64::from(i16::MIN), i64::from(i16::MAX)),
-                _ => (i64::MIN, i64::MAX),
-            };
-            let (lowest, highest) = match key.range {
-                Range::AtLeast(bound) => (bound, highest),
-                Range::Between(low, high) => (low, high),
-                Range::Any | Range::OneOf(_) => (lowest, highest),
-            };
-            if !trimmed.parse::<i64>().is_ok_and(|number| (lowest..=highest).contains(&number)) {
-                return invalid(format!("a whole number from {lowest} to {highest}"));
-            }
-        }
-        Kind::Boolean | Kind::Double => {}
-        Kind::Class | Kind::List | Kind::Password | Kind::String => {
-            if let Range::OneOf(words) = key.range
-                && !words.contains(&value)
-            {
-                return invalid(format!("one of {}", words.join(", ")));
-            }
-        }
-    }
-    Ok(())
-}
+/// Keys of Kafka's own authorizer, which mean nothing without `authorizer.class.name`.
+const OF_THE_AUTHORIZER: [&str; 2] = ["allow.everyone.if.no.acl.found", "super.users"];
 
 fn check_roles(reader: &Reader) -> Result<(), ConfigError> {
     let roles = reader.list("process.roles");
@@ -272,7 +241,7 @@ fn check_roles(reader: &Reader) -> Result<(), ConfigError> {
         && roles.iter().any(|role| role == "controller");
     if !both {
         return Err(ConfigError::Refused {
-            key: "process.roles".to_owned(),
+            key: "process.roles",
             value: roles.join(","),
             remedy: "only the combined role broker,controller is implemented".to_owned(),
         });
@@ -292,7 +261,7 @@ fn check_voters(reader: &Reader, node_id: i64) -> Result<(), ConfigError> {
         return Ok(());
     }
     Err(ConfigError::Refused {
-        key: "controller.quorum.voters".to_owned(),
+        key: "controller.quorum.voters",
         value: voters.join(","),
         remedy: format!("only a quorum of this node alone is implemented: {node_id}@host:port"),
     })
@@ -312,8 +281,8 @@ fn broker_listener(
     };
     let mut listeners = parse("listeners")?;
     listeners.retain(|listener| !is_controller(listener));
-    let refused = |key: &str, value: String, remedy: &str| ConfigError::Refused {
-        key: key.to_owned(),
+    let refused = |key, value: String, remedy: &str| ConfigError::Refused {
+        key,
         value,
         remedy: remedy.to_owned(),
     };
@@ -412,39 +381,61 @@ mod tests {
         for (extra, want) in [
             (
                 "num.partitions=0",
-                "num.partitions=0 is invalid: expected a whole number from 1 to 2147483647",
-            ),
-            (
-                "num.partitions=x",
-                "num.partitions=x is invalid: expected a whole number from 1 to 2147483647",
+                "Invalid value 0 for configuration num.partitions: \
+                 expected a whole number from 1 to 2147483647",
             ),
             (
                 "auto.create.topics.enable=yes",
-                "auto.create.topics.enable=yes is invalid: expected true or false",
+                "Invalid value yes for configuration auto.create.topics.enable: \
+                 expected true or false",
             ),
             (
                 "log.message.timestamp.type=Never",
-                "log.message.timestamp.type=Never is invalid: expected one of CreateTime, LogAppendTime",
+                "Invalid value Never for configuration log.message.timestamp.type: \
+                 expected one of CreateTime, LogAppendTime",
+            ),
+            (
+                "sasl.login.refresh.buffer.seconds=secret\nssl.key.password=secret",
+                "Invalid value secret for configuration sasl.login.refresh.buffer.seconds: \
+                 expected a whole number from -32768 to 32767",
             ),
             (
                 "process.roles=broker",
-                "process.roles=broker is not supported: only the combined role broker,controller is implemented",
+                "process.roles=broker is not supported: only the combined role broker,controller \
+                 is implemented",
             ),
             (
                 "controller.quorum.voters=1@a:1,2@b:1",
-                "controller.quorum.voters=1@a:1,2@b:1 is not supported: only a quorum of this node alone is implemented: 1@host:port",
+                "controller.quorum.voters=1@a:1,2@b:1 is not supported: only a quorum of this node \
+                 alone is implemented: 1@host:port",
             ),
             (
                 "listener.security.protocol.map=PLAINTEXT:SSL",
-                "listener.security.protocol.map=PLAINTEXT:SSL is not supported: only PLAINTEXT is implemented; map the listener to it",
+                "listener.security.protocol.map=PLAINTEXT:SSL is not supported: only PLAINTEXT is \
+                 implemented; map the listener to it",
             ),
             (
                 "authorizer.class.name=a.B",
-                "authorizer.class.name=a.B is not supported: ignoring it would break what it promises; remove it or set nothing",
+                "authorizer.class.name=a.B is not implemented by this broker: remove it",
             ),
             (
-                "ssl.key.password=secret\nnode.id=-1",
-                "node.id=-1 is invalid: expected a whole number from 0 to 2147483647",
+                "ssl.client.auth=required",
+                "ssl.client.auth=required is not implemented by this broker: \
+                 remove it, or set none",
+            ),
+            (
+                "listener.name.plaintext.ssl.client.auth=required",
+                "listener.name.plaintext.ssl.client.auth=required is not implemented by this \
+                 broker: remove it, or set none",
+            ),
+            (
+                "node.id=-1",
+                "Invalid value -1 for configuration node.id: \
+                 expected a whole number from 0 to 2147483647",
+            ),
+            (
+                "broker.id=2",
+                "Invalid value 2 for configuration broker.id: expected the same as node.id, 1",
             ),
         ] {
             assert_eq!(load(extra).unwrap_err(), want, "{extra}");
@@ -454,11 +445,55 @@ mod tests {
     }
 
     #[test]
+    fn all_errors_are_told_at_once() {
+        let said = load(
+            "num.partitions=0\nlog.retention.ms=x\nauthorizer.class.name=a.B\n\
+                         process.roles=broker\nqueued.max.request.bytes=5",
+        )
+        .unwrap_err();
+        let keys = [
+            "authorizer.class.name=a.B",
+            "configuration log.retention.ms",
+            "configuration num.partitions",
+            "configuration queued.max.request.bytes",
+            "process.roles=broker",
+        ];
+        assert!(said.starts_with("5 errors\n"), "{said}");
+        for (line, key) in said.lines().skip(1).zip(keys) {
+            assert!(line.starts_with("  - ") && line.contains(key), "{key}: {line}");
+        }
+    }
+
+    #[test]
     fn an_unknown_key_is_a_warning_with_the_nearest() {
-        let loaded = load("num.partition=3").unwrap();
-        assert_eq!(
-            loaded.warnings[0],
-            "unknown key num.partition is ignored (did you mean num.partitions?)"
-        );
+        for (extra, want) in [
+            (
+                "num.partition=3",
+                "unknown key num.partition is ignored (did you mean num.partitions?)",
+            ),
+            ("my.own.thing=3", "unknown key my.own.thing is ignored"),
+        ] {
+            assert_eq!(load(extra).unwrap().warnings[0], want);
+        }
+    }
+
+    #[test]
+    fn log_dirs_go_before_log_dir() {
+        for (extra, want) in [
+            ("", &["/tmp/kraft-combined-logs"][..]),
+            ("log.dir=/a", &["/tmp/kraft-combined-logs"]),
+            ("log.dir=/a\nlog.dirs=", &["/a"]),
+            ("log.dirs=/b, /c", &["/b", "/c"]),
+        ] {
+            let dirs = load(extra).unwrap().config.log_dirs;
+            let dirs: Vec<_> = dirs.iter().map(|dir| dir.to_str().unwrap()).collect();
+            assert_eq!(dirs, want, "{extra}");
+        }
+    }
+
+    #[test]
+    fn limits_below_zero_mean_none() {
+        let config = load("connections.max.idle.ms=-1").unwrap().config;
+        assert_eq!(config.connections_idle_ms_max, DURATION_MS_MAX);
     }
 }

@@ -1,13 +1,15 @@
-//! `server.properties`: Kafka's text format, its keys, and the typed configuration made of them.
+//! `server.properties`: Kafka's text format, and the typed configuration made of it. The keys themselves
+//! are in `controller::config`, since the controller checks them too.
 
 mod broker_config;
-pub mod keys;
 mod listener;
 mod memory;
+#[cfg(test)]
+mod page;
 mod properties;
 pub mod topic_settings;
 
-pub use broker_config::{BrokerConfig, ConfigError, Loaded};
+pub use broker_config::{BrokerConfig, ConfigError, ConfigErrors, Loaded};
 pub use listener::{Endpoint, Listener, ListenerError};
 pub use memory::{
     MemoryFloor, MemoryShares, SMALL_FRAME_SIZE_BYTES_MAX, SMALL_FRAMES_PART, TooLittleMemory,

@@ -55,6 +55,11 @@ impl Properties {
         self.values.get(key).map(String::as_str)
     }
 
+    /// All of them, by key.
+    pub fn entries(&self) -> &BTreeMap<String, String> {
+        &self.values
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.values.iter().map(|(key, value)| (key.as_str(), value.as_str()))
     }

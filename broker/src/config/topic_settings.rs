@@ -1,93 +1,19 @@
-//! From a topic's configuration and the node's defaults to what its partitions are served with. The
-//! one place where Kafka's names of topic configurations meet our fields.
+//! From a topic's configuration and what it inherits to what its partitions are served with. The one
+//! place where Kafka's names of topic configurations meet our fields.
 
-use std::collections::BTreeMap;
-
-use controller::decide::Settings;
-use controller::metadata::{ConfigResource, MetadataImage, topic_config};
+use controller::config::{NodeLayers, topic_key};
+use controller::metadata::Configs;
 use storage::{Durability, LogConfig};
 
-use super::Properties;
 use crate::replica::TopicSettings;
 
-/// The broker key that a topic configuration falls back to. Source: `TopicConfigSynonyms` of Kafka's
-/// `ServerTopicConfigSynonyms`. Where several stand, the first that is set wins; `factor` makes its
-/// unit milliseconds.
-const SYNONYMS: &[(&str, &[(&str, i64)])] = &[
-    ("cleanup.policy", &[("log.cleanup.policy", 1)]),
-    ("compression.gzip.level", &[("compression.gzip.level", 1)]),
-    ("compression.lz4.level", &[("compression.lz4.level", 1)]),
-    ("compression.type", &[("compression.type", 1)]),
-    ("compression.zstd.level", &[("compression.zstd.level", 1)]),
-    ("delete.retention.ms", &[("log.cleaner.delete.retention.ms", 1)]),
-    ("file.delete.delay.ms", &[("log.segment.delete.delay.ms", 1)]),
-    ("flush.messages", &[("log.flush.interval.messages", 1)]),
-    ("flush.ms", &[("log.flush.interval.ms", 1), ("log.flush.scheduler.interval.ms", 1)]),
-    ("index.interval.bytes", &[("log.index.interval.bytes", 1)]),
-    ("local.retention.bytes", &[("log.local.retention.bytes", 1)]),
-    ("local.retention.ms", &[("log.local.retention.ms", 1)]),
-    ("max.compaction.lag.ms", &[("log.cleaner.max.compaction.lag.ms", 1)]),
-    ("max.message.bytes", &[("message.max.bytes", 1)]),
-    ("message.timestamp.after.max.ms", &[("log.message.timestamp.after.max.ms", 1)]),
-    ("message.timestamp.before.max.ms", &[("log.message.timestamp.before.max.ms", 1)]),
-    ("message.timestamp.type", &[("log.message.timestamp.type", 1)]),
-    ("millrace.durability", &[("millrace.durability", 1)]),
-    ("min.cleanable.dirty.ratio", &[("log.cleaner.min.cleanable.ratio", 1)]),
-    ("min.compaction.lag.ms", &[("log.cleaner.min.compaction.lag.ms", 1)]),
-    ("min.insync.replicas", &[("min.insync.replicas", 1)]),
-    ("preallocate", &[("log.preallocate", 1)]),
-    ("retention.bytes", &[("log.retention.bytes", 1)]),
-    (
-        "retention.ms",
-        &[
-            ("log.retention.ms", 1),
-            ("log.retention.minutes", 60_000),
-            ("log.retention.hours", 3_600_000),
-        ],
-    ),
-    ("segment.bytes", &[("log.segment.bytes", 1)]),
-    ("segment.index.bytes", &[("log.index.size.max.bytes", 1)]),
-    ("segment.jitter.ms", &[("log.roll.jitter.ms", 1), ("log.roll.jitter.hours", 3_600_000)]),
-    ("segment.ms", &[("log.roll.ms", 1), ("log.roll.hours", 3_600_000)]),
-    ("unclean.leader.election.enable", &[("unclean.leader.election.enable", 1)]),
-];
-
-/// The broker keys that `name` falls back to, in order.
-pub fn synonyms(name: &str) -> impl Iterator<Item = &'static str> {
-    SYNONYMS
-        .iter()
-        .find(|(topic_config, _)| *topic_config == name)
-        .map_or(&[][..], |(_, synonyms)| synonyms)
-        .iter()
-        .map(|(key, _)| *key)
-}
-
-/// What the broker's file says of topic configurations, by their topic names and in their units.
-pub fn from_file(file: &Properties) -> BTreeMap<&'static str, String> {
-    let value_of = |synonyms: &[(&str, i64)]| {
-        synonyms.iter().find_map(|&(key, factor)| {
-            let raw = file.value(key)?.trim();
-            Some(match raw.parse::<i64>() {
-                Ok(number) if factor != 1 => number.saturating_mul(factor).to_string(),
-                _ => raw.to_owned(),
-            })
-        })
+/// What the partitions of a topic that sets `own` are served with on the node of `layers`.
+pub fn settings(layers: &NodeLayers<'_>, own: Option<&Configs>) -> TopicSettings {
+    let found = |name: &str| {
+        let key = topic_key(name).expect("a topic configuration of Kafka's");
+        layers.topic_value(own, key).map(|(value, _)| value)
     };
-    SYNONYMS.iter().filter_map(|(name, synonyms)| Some((*name, value_of(synonyms)?))).collect()
-}
-
-/// What the partitions of the topic called `topic` are served with.
-pub fn settings(
-    settings: &Settings,
-    image: &MetadataImage,
-    topic: &str,
-    producer_id_expiration_ms: u64,
-) -> TopicSettings {
-    let own = image.config(&ConfigResource::topic(topic)).map(|own| &**own);
-    let text = |name: &str| {
-        let config = topic_config::find(name).expect("a topic configuration of Kafka's");
-        settings.effective(image, own, config).value
-    };
+    let text = |name: &str| found(name).unwrap_or_default();
     // Values were checked when they were set; what a foreign log holds beyond them is clamped.
     let number = |name: &str| text(name).trim().parse::<i64>().unwrap_or(0);
     let unsigned = |name: &str| u64::try_from(number(name)).unwrap_or(0);
@@ -99,10 +25,11 @@ pub fn settings(
         lag_ms @ 1.. if compacted => lag_ms.min(unsigned("segment.ms")),
         _ => unsigned("segment.ms"),
     };
-    let segment_size_bytes = match text("internal.segment.bytes").trim().parse::<u32>() {
-        Ok(size_bytes) => size_bytes,
-        Err(_) => small("segment.bytes"),
+    let segment_size_bytes = match found("internal.segment.bytes").map(|text| text.trim().parse()) {
+        Some(Ok(size_bytes)) => size_bytes,
+        Some(Err(_)) | None => small("segment.bytes"),
     };
+    let producer_id_expiration_ms = layers.number("producer.id.expiration.ms");
     TopicSettings {
         message_size_bytes_max: small("max.message.bytes") as usize,
         log_append_time: text("message.timestamp.type") == "LogAppendTime",
@@ -115,12 +42,14 @@ pub fn settings(
             segment_jitter_ms: unsigned("segment.jitter.ms"),
             index_interval_bytes: small("index.interval.bytes"),
             index_size_bytes_max: small("segment.index.bytes"),
-            producer_id_expiration_ms,
+            producer_id_expiration_ms: producer_id_expiration_ms
+                .and_then(|expiration_ms| u64::try_from(expiration_ms).ok())
+                .unwrap_or(u64::MAX),
             cleanup_deletes: has_policy("delete"),
             retention_ms: u64::try_from(number("retention.ms")).ok(),
             retention_bytes: u64::try_from(number("retention.bytes")).ok(),
             file_delete_delay_ms: unsigned("file.delete.delay.ms"),
-            durability: match text("millrace.durability").as_str() {
+            durability: match &*text("millrace.durability") {
                 "written" => Durability::Written,
                 _ => Durability::Flushed,
             },
@@ -130,28 +59,32 @@ pub fn settings(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
     use super::*;
 
     #[test]
-    fn a_topic_inherits_from_the_file_in_its_own_unit() {
-        for (file, name, want) in [
-            ("", "segment.ms", None),
-            ("log.roll.hours=2", "segment.ms", Some("7200000")),
-            ("log.roll.hours=2\nlog.roll.ms=5", "segment.ms", Some("5")),
-            ("message.max.bytes=9", "max.message.bytes", Some("9")),
-        ] {
-            let file = Properties::parse(file).expect("well formed");
-            assert_eq!(from_file(&file).get(name).map(String::as_str), want, "{name}");
-        }
-    }
-
-    #[test]
     fn settings_take_kafkas_defaults() {
-        let day_ms = 24 * 3_600_000;
-        let image = MetadataImage::default();
-        let settings = settings(&Settings::default(), &image, "orders", day_ms);
+        let file = BTreeMap::new();
+        let settings = settings(&NodeLayers::of_file(&file), None);
         assert_eq!(settings.log, LogConfig::default());
         assert_eq!(settings.message_size_bytes_max, 1_048_588);
         assert!(!settings.log_append_time && !settings.compacted);
+    }
+
+    #[test]
+    fn a_topic_goes_before_its_node() {
+        let text = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let file = BTreeMap::from([
+            text("log.retention.hours", "2"),
+            text("log.segment.bytes", "2097152"),
+            text("producer.id.expiration.ms", "7"),
+        ]);
+        let own = Configs::from([(Arc::from("segment.bytes"), Arc::from("1048576"))]);
+        let settings = settings(&NodeLayers::of_file(&file), Some(&own));
+        assert_eq!(settings.log.retention_ms, Some(7_200_000));
+        assert_eq!(settings.log.segment_size_bytes, 1_048_576);
+        assert_eq!(settings.log.producer_id_expiration_ms, 7);
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use controller::decide::Settings;
-use controller::metadata::MetadataImage;
+use controller::metadata::{ConfigResource, MetadataImage};
 use controller::raft::{Endpoint, KRAFT_VERSION_MAX, Voter, VoterSet};
 use controller::{
     Controller, ControllerConfig, LoadError, Loader, Snapshot, SnapshotError, SnapshotId,
@@ -103,7 +103,7 @@ pub async fn start(core: &Core) -> Result<Started, StartError> {
         replication_factor_default: config.replication_factor_default,
         delete_topic_enable: config.delete_topics,
         broker_session_timeout_ms: config.broker_session_ms,
-        topic_defaults: topic_settings::from_file(&config.properties),
+        file: Arc::new(config.properties.entries().clone()),
     };
     let incarnation_id = random_uuid();
     let bootstrap = read_bootstrap(metadata).await?;
@@ -155,7 +155,6 @@ pub async fn start(core: &Core) -> Result<Started, StartError> {
         places: Default::default(),
         assignments: Assignments::default(),
         topic_settings: Arc::default(),
-        producer_id_expiration_ms: config.producer_id_expiration_ms,
     };
     Ok(Started { machine, log, quorum_state, views, directories, own_of_metadata })
 }
@@ -202,9 +201,10 @@ async fn replay_journals(
     let began = reactor::now();
     let sizes = core.node.config.storage.clone();
     let volume = Volume::new(directory.path(), sizes, core.chunks.clone());
-    let producer_id_expiration_ms = core.node.config.producer_id_expiration_ms;
+    let layers = settings.layers(image);
     let config_of = |name: &TopicPartition| {
-        topic_settings::settings(settings, image, &name.topic, producer_id_expiration_ms).log
+        let own = image.config(&ConfigResource::topic(&name.topic)).map(|own| &**own);
+        topic_settings::settings(&layers, own).log
     };
     let replayed = directory.replay_journals(&volume, &config_of, &mut |_| {}).await?;
     let path = directory.path().display();

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use controller::Controller;
 use controller::metadata::{
-    MetadataDelta, MetadataImage, Partition, ResourceType, SUPPORTED_FEATURES, Topic,
+    ConfigResource, MetadataDelta, MetadataImage, Partition, ResourceType, SUPPORTED_FEATURES,
+    Topic,
 };
 use protocol::messages::BrokerRegistrationRequest;
 use protocol::messages::broker_registration::{Feature, Listener};
@@ -40,7 +41,6 @@ pub struct Views {
     pub places: BTreeMap<PartitionKey, usize>,
     pub assignments: Assignments,
     pub topic_settings: Arc<BTreeMap<TopicId, Arc<TopicSettings>>>,
-    pub producer_id_expiration_ms: u64,
 }
 
 /// What cores must do to come to a view: in steps, where a step must be done everywhere before the next.
@@ -186,14 +186,11 @@ impl Views {
         image: &MetadataImage,
         topic_ids: impl Iterator<Item = &'a TopicId>,
     ) {
+        let layers = self.settings.layers(image);
         for topic_id in topic_ids {
             if let Some(topic) = image.topic_by_id(*topic_id) {
-                let fresh = Arc::new(topic_settings::settings(
-                    &self.settings,
-                    image,
-                    &topic.name,
-                    self.producer_id_expiration_ms,
-                ));
+                let own = image.config(&ConfigResource::topic(&topic.name)).map(|own| &**own);
+                let fresh = Arc::new(topic_settings::settings(&layers, own));
                 if self.topic_settings.get(topic_id) != Some(&fresh) {
                     Arc::make_mut(&mut self.topic_settings).insert(*topic_id, fresh);
                 }

@@ -5,9 +5,10 @@ use protocol::records::metadata::{
 };
 use protocol::wire::WireString;
 
+use crate::config::{NodeLayers, topic_key};
 use crate::metadata::{
     ConfigResource, ELR_VERSION, GROUP_VERSION, METADATA_VERSION, METADATA_VERSION_MAX,
-    SHARE_VERSION, STREAMS_VERSION, TRANSACTION_VERSION, topic_config,
+    SHARE_VERSION, STREAMS_VERSION, TRANSACTION_VERSION,
 };
 
 use super::Settings;
@@ -50,13 +51,15 @@ pub fn bootstrap_records(
         name: Some(WireString::from_static("Bootstrap records")),
     })];
     records.extend(checkpoint.iter().cloned());
-    if let (true, Some(config)) = (has_elr, topic_config::find("min.insync.replicas")) {
+    let in_file = NodeLayers::of_file(&settings.file);
+    let min_isr = topic_key("min.insync.replicas").and_then(|key| in_file.inherited(key));
+    if let (true, Some((value, _))) = (has_elr, min_isr) {
         let cluster = ConfigResource::cluster();
         records.push(MetadataRecord::Config(ConfigRecord {
             resource_type: cluster.kind.to_wire(),
             resource_name: (*cluster.name).into(),
-            name: WireString::from_static(config.name),
-            value: Some(settings.default_of(config).into()),
+            name: WireString::from_static("min.insync.replicas"),
+            value: Some((*value).into()),
         }));
     }
     records.push(MetadataRecord::EndTransaction(EndTransactionRecord {}));

@@ -14,12 +14,12 @@ use protocol::model::{BrokerId, LeaderEpoch, PartitionEpoch, PartitionId, TopicI
 use protocol::records::metadata::{ConfigRecord, MetadataRecord, TopicRecord};
 use protocol::wire::WireString;
 
-use crate::metadata::topic_config::{self, InvalidTopicConfig};
+use crate::config::{InvalidConfig, TopicValue, check_topic};
 use crate::metadata::{Configs, LeaderRecoveryState, MetadataImage, Partition, ResourceType};
 
 use super::placement::place;
 use super::topic_name::check_topic_name;
-use super::{Decision, Draw, RECORDS_PER_DECISION_MAX, Refusal, Settings, View};
+use super::{Decision, Draw, RECORDS_PER_DECISION_MAX, Refusal, View};
 
 /// The metadata log's own name: no topic may take it.
 const CLUSTER_METADATA_TOPIC: &str = "__cluster_metadata";
@@ -87,7 +87,7 @@ fn create_topic(
     draw: &mut Draw,
 ) -> Result<NewTopic, Refusal> {
     check_name(view.image, &topic.name)?;
-    let configs = check_configs(view.settings, topic)?;
+    let configs = check_configs(view, topic)?;
     let replicas = if topic.assignments.is_empty() {
         automatic_assignment(view, topic, draw)?
     } else {
@@ -160,19 +160,21 @@ fn check_name(image: &MetadataImage, name: &str) -> Result<(), Refusal> {
 }
 
 /// What the topic sets itself, as it will be stored.
-fn check_configs(settings: &Settings, topic: &CreatableTopic) -> Result<Configs, Refusal> {
-    let invalid =
-        |error: InvalidTopicConfig| Refusal::new(ErrorCode::InvalidConfig, error.to_string());
-    let mut overrides = BTreeMap::new();
+fn check_configs(view: &View<'_>, topic: &CreatableTopic) -> Result<Configs, Refusal> {
+    let invalid = |error: InvalidConfig| Refusal::new(ErrorCode::InvalidConfig, error.to_string());
+    let mut own = Configs::new();
+    let mut null_names = Vec::new();
     for config in &topic.configs {
-        let name = config.name.to_string();
         match &config.value {
-            Some(value) => overrides.insert(name, value.to_string()),
-            None => return Err(invalid(InvalidTopicConfig::Null { name })),
-        };
+            Some(value) => drop(own.insert(Arc::from(&*config.name), Arc::from(&**value))),
+            None => null_names.push(&*config.name),
+        }
     }
-    topic_config::check_all(&overrides, |config| settings.default_of(config)).map_err(invalid)?;
-    Ok(overrides.into_iter().map(|(name, value)| (Arc::from(name), Arc::from(value))).collect())
+    if !null_names.is_empty() {
+        return Err(invalid(InvalidConfig::NullTopicValue { names: null_names.join(",") }));
+    }
+    check_topic(&own, &view.settings.layers(view.image)).map_err(invalid)?;
+    Ok(own)
 }
 
 fn automatic_assignment(
@@ -312,12 +314,12 @@ fn new_topic_id(image: &MetadataImage, draw: &mut Draw) -> TopicId {
 }
 
 fn described_configs(view: &View<'_>, own: &Configs) -> Vec<CreatableTopicConfigs> {
-    let described = |config: super::TopicDefault| CreatableTopicConfigs {
+    let described = |config: TopicValue| CreatableTopicConfigs {
         name: WireString::from_static(config.name),
-        value: Some(config.value),
+        value: Some(config.value.into()),
         read_only: false,
         config_source: config.source as i8,
         is_sensitive: false,
     };
-    view.settings.all_effective(view.image, Some(own)).into_iter().map(described).collect()
+    view.settings.layers(view.image).topic_values(Some(own)).into_iter().map(described).collect()
 }

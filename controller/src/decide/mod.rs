@@ -28,5 +28,5 @@ pub use draw::Draw;
 pub use leadership::fence_broker;
 pub use producer_ids::{PRODUCER_ID_BLOCK_LENGTH, allocate_producer_ids};
 pub use sessions::Sessions;
-pub use settings::{ConfigSource, Settings, TopicDefault};
+pub use settings::Settings;
 pub use topic_name::{InvalidTopicName, TOPIC_NAME_LENGTH_MAX, check_topic_name};

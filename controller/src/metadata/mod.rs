@@ -11,7 +11,6 @@ mod fold;
 mod image;
 mod partition;
 mod shared_map;
-pub mod topic_config;
 mod topics;
 
 pub use batch::{BatchContent, MetadataBatch, MetadataBatchError, decode_batch, encode_batch};

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use controller::decide::{Now, Settings};
@@ -142,7 +143,8 @@ impl Cluster {
         settings.local_broker =
             arguments.value("local-broker").map(|id| BrokerId(id.parse().unwrap()));
         if let Some(value) = arguments.value("retention.ms") {
-            settings.topic_defaults.insert("retention.ms", value.to_owned());
+            let file = BTreeMap::from([("log.retention.ms".to_owned(), value.to_owned())]);
+            settings.file = Arc::new(file);
         }
     }
 

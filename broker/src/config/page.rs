@@ -1,0 +1,97 @@
+//! `docs/configuration.md`, made of the tables of keys.
+
+use controller::config::{
+    CLIENT_METRICS_KEYS, DYNAMIC_ONLY, Effect, GROUP_KEYS, Importance, Key, NODE_KEYS, Scope,
+    TOPIC_KEYS,
+};
+
+const HEAD: &str = "# Configuration\n\nEvery key, generated from the tables in `controller/src/config`: \
+`UPDATE_EXPECT=1 cargo test -p broker`.\n\n\
+Names, types, defaults and ranges are Apache Kafka 4.3's; those of millrace begin with `millrace.`. \
+Under *here*: **yes** has Kafka's meaning; *no effect* is accepted, and a start lists it in one line; \
+*refused* stops a start that sets another value than the default, because to ignore it would weaken \
+security or durability, or break a promise. Under *set*: `file` is `server.properties`; `broker` can \
+also be altered for one broker while it runs, `cluster` for one or for all, with `kafka-configs`.\n\n\
+An unknown key is a warning with the nearest known one. Impossible values are told all at once, each \
+with its key, its value and what would be right. `listener.name.NAME.KEY` is the key of one listener.\n";
+
+fn page() -> String {
+    let mut page = String::from(HEAD);
+    let titles = [
+        "Node, quorum and metadata log",
+        "Listeners, connections and threads",
+        "Topics and what clients ask of them",
+        "Logs, retention and compaction",
+        "Replication and leadership",
+        "Groups",
+        "Transactions",
+        "Security",
+        "Quotas and metrics",
+        "Remote storage",
+    ];
+    for (title, keys) in titles.into_iter().zip(NODE_KEYS) {
+        push_table(&mut page, title, keys);
+    }
+    push_table(&mut page, "Only while a broker runs", DYNAMIC_ONLY);
+    push_table(&mut page, "Topics", TOPIC_KEYS);
+    push_table(&mut page, "Groups, each by itself", GROUP_KEYS);
+    push_table(&mut page, "Subscriptions to clients' metrics", CLIENT_METRICS_KEYS);
+    page
+}
+
+fn push_table(page: &mut String, title: &str, keys: &[Key]) {
+    page.push_str(&format!(
+        "\n## {title}\n\n| key | default | values | set | here | meaning |\n|---|---|---|---|---|---|\n"
+    ));
+    for key in keys {
+        let default = match key.default {
+            None => "none".to_owned(),
+            Some("") => "empty".to_owned(),
+            Some(default) => format!("`{default}`"),
+        };
+        let set = match key.scope {
+            Scope::ReadOnly => "file",
+            Scope::PerBroker => "file (Kafka: broker)",
+            Scope::ClusterWide => "cluster",
+            Scope::Topic => "topic",
+            Scope::Group => "group",
+            Scope::ClientMetrics => "subscription",
+        };
+        let here = match key.effect {
+            Effect::Honoured => "**yes**",
+            Effect::NoEffect => "no effect",
+            Effect::Refused => "refused",
+        };
+        let name = match key.importance {
+            Importance::High => format!("**`{}`**", key.name),
+            Importance::Medium | Importance::Low => format!("`{}`", key.name),
+        };
+        let inherited = key.synonyms.iter().map(|(name, _)| format!("`{name}`"));
+        let inherited = inherited.collect::<Vec<_>>().join(", else ");
+        let meaning = match inherited.as_str() {
+            "" => key.documentation().to_owned(),
+            from => format!("{} From {from}.", key.documentation()),
+        };
+        page.push_str(&format!(
+            "| {name} | {default} | {} | {set} | {here} | {meaning} |\n",
+            key.expected(),
+        ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::page;
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test reads and writes the page on disk")]
+    fn the_page_of_configurations_is_as_the_tables() {
+        let path =
+            std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/configuration.md");
+        if std::env::var_os("UPDATE_EXPECT").is_some() {
+            std::fs::write(&path, page()).expect("docs can be written");
+        }
+        let committed = std::fs::read_to_string(&path).unwrap_or_default();
+        assert_eq!(committed, page(), "run: UPDATE_EXPECT=1 cargo test -p broker");
+    }
+}
