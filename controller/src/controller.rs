@@ -18,8 +18,9 @@ use protocol::records::metadata::{AbortTransactionRecord, MetadataRecord};
 
 use crate::decide::{
     Decision, Draw, Now, RECORDS_PER_DECISION_MAX, Sessions, View, allocate_producer_ids,
-    assign_replicas_to_dirs, bootstrap_feature_records, bootstrap_records, broker_heartbeat,
-    broker_registration, create_partitions, create_topics, delete_topics, fence_broker,
+    alter_configs, assign_replicas_to_dirs, bootstrap_feature_records, bootstrap_records,
+    broker_heartbeat, broker_registration, create_partitions, create_topics, delete_topics,
+    fence_broker, incremental_alter_configs,
 };
 use crate::load::ControllerConfig;
 use crate::metadata::{
@@ -358,6 +359,13 @@ impl Controller {
             Request::CreatePartitions(request) => {
                 Ok(wrap(create_partitions(&view, request, &mut draw), Response::CreatePartitions))
             }
+            Request::AlterConfigs(request) => {
+                Ok(wrap(alter_configs(&view, request), Response::AlterConfigs))
+            }
+            Request::IncrementalAlterConfigs(request) => Ok(wrap(
+                incremental_alter_configs(&view, request),
+                Response::IncrementalAlterConfigs,
+            )),
             Request::BrokerRegistration(request) => broker_registration(&view, request)
                 .map(|decision| wrap(decision, Response::BrokerRegistration)),
             Request::BrokerHeartbeat(request) => broker_heartbeat(&view, request)

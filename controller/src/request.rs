@@ -5,11 +5,13 @@ use protocol::messages::create_partitions::CreatePartitionsTopicResult;
 use protocol::messages::create_topics::CreatableTopicResult;
 use protocol::messages::delete_topics::{DeletableTopicResult, DeleteTopicState};
 use protocol::messages::{
-    AllocateProducerIdsRequest, AllocateProducerIdsResponse, AssignReplicasToDirsRequest,
-    AssignReplicasToDirsResponse, BrokerHeartbeatRequest, BrokerHeartbeatResponse,
-    BrokerRegistrationRequest, BrokerRegistrationResponse, CreatePartitionsRequest,
-    CreatePartitionsResponse, CreateTopicsRequest, CreateTopicsResponse, DeleteTopicsRequest,
-    DeleteTopicsResponse,
+    AllocateProducerIdsRequest, AllocateProducerIdsResponse, AlterConfigsRequest,
+    AlterConfigsResponse, AssignReplicasToDirsRequest, AssignReplicasToDirsResponse,
+    BrokerHeartbeatRequest, BrokerHeartbeatResponse, BrokerRegistrationRequest,
+    BrokerRegistrationResponse, CreatePartitionsRequest, CreatePartitionsResponse,
+    CreateTopicsRequest, CreateTopicsResponse, DeleteTopicsRequest, DeleteTopicsResponse,
+    IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse, alter_configs,
+    incremental_alter_configs,
 };
 use protocol::model::TopicId;
 
@@ -23,6 +25,8 @@ pub enum Request {
         request: DeleteTopicsRequest,
     },
     CreatePartitions(CreatePartitionsRequest),
+    AlterConfigs(AlterConfigsRequest),
+    IncrementalAlterConfigs(IncrementalAlterConfigsRequest),
     BrokerRegistration(BrokerRegistrationRequest),
     BrokerHeartbeat(BrokerHeartbeatRequest),
     AllocateProducerIds(AllocateProducerIdsRequest),
@@ -35,6 +39,8 @@ pub enum Response {
     CreateTopics(CreateTopicsResponse),
     DeleteTopics(DeleteTopicsResponse),
     CreatePartitions(CreatePartitionsResponse),
+    AlterConfigs(AlterConfigsResponse),
+    IncrementalAlterConfigs(IncrementalAlterConfigsResponse),
     BrokerRegistration(BrokerRegistrationResponse),
     BrokerHeartbeat(BrokerHeartbeatResponse),
     AllocateProducerIds(AllocateProducerIdsResponse),
@@ -68,6 +74,32 @@ impl Request {
                 Response::CreatePartitions(CreatePartitionsResponse {
                     results: results.collect(),
                     ..CreatePartitionsResponse::default()
+                })
+            }
+            Request::AlterConfigs(request) => {
+                let responses = request.resources.iter().map(|resource| {
+                    alter_configs::AlterConfigsResourceResponse {
+                        error_code,
+                        resource_type: resource.resource_type,
+                        resource_name: resource.resource_name.clone(),
+                        ..Default::default()
+                    }
+                });
+                let responses = responses.collect();
+                Response::AlterConfigs(AlterConfigsResponse { responses, ..Default::default() })
+            }
+            Request::IncrementalAlterConfigs(request) => {
+                let responses = request.resources.iter().map(|resource| {
+                    incremental_alter_configs::AlterConfigsResourceResponse {
+                        error_code,
+                        resource_type: resource.resource_type,
+                        resource_name: resource.resource_name.clone(),
+                        ..Default::default()
+                    }
+                });
+                Response::IncrementalAlterConfigs(IncrementalAlterConfigsResponse {
+                    responses: responses.collect(),
+                    ..Default::default()
                 })
             }
             Request::BrokerRegistration(_) => {

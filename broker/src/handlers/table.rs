@@ -7,16 +7,18 @@ use std::pin::Pin;
 
 use protocol::api::ApiKey;
 use protocol::messages::{
-    ApiVersionsRequest, CreateTopicsRequest, DeleteRecordsRequest, DeleteTopicsRequest,
-    DescribeClusterRequest, DescribeConfigsRequest, FetchRequest, FindCoordinatorRequest,
-    InitProducerIdRequest, ListOffsetsRequest, MetadataRequest, ProduceRequest,
+    AlterConfigsRequest, ApiVersionsRequest, CreateTopicsRequest, DeleteRecordsRequest,
+    DeleteTopicsRequest, DescribeClusterRequest, DescribeConfigsRequest, FetchRequest,
+    FindCoordinatorRequest, IncrementalAlterConfigsRequest, InitProducerIdRequest,
+    ListConfigResourcesRequest, ListOffsetsRequest, MetadataRequest, ProduceRequest,
 };
 use protocol::wire::{Decoder, Message};
 
 use super::request::{Answer, Refusal, RequestContext, RequestHead};
 use super::{
-    api_versions, create_topics, delete_records, delete_topics, describe_cluster, describe_configs,
-    fetch, find_coordinator, init_producer_id, list_offsets, metadata, produce,
+    alter_configs, api_versions, create_topics, delete_records, delete_topics, describe_cluster,
+    describe_configs, fetch, find_coordinator, incremental_alter_configs, init_producer_id,
+    list_config_resources, list_offsets, metadata, produce,
 };
 
 type Served = Pin<Box<dyn Future<Output = Result<Answer, Refusal>>>>;
@@ -93,7 +95,10 @@ pub static HANDLERS: &[Handler] = &[
     answers!(DeleteRecords, delete_records, DeleteRecordsRequest),
     answers!(InitProducerId, init_producer_id, InitProducerIdRequest),
     answers!(DescribeConfigs, describe_configs, DescribeConfigsRequest),
+    answers!(AlterConfigs, alter_configs, AlterConfigsRequest),
+    answers!(IncrementalAlterConfigs, incremental_alter_configs, IncrementalAlterConfigsRequest),
     answers!(DescribeCluster, describe_cluster, DescribeClusterRequest),
+    answers!(ListConfigResources, list_config_resources, ListConfigResourcesRequest),
 ];
 
 #[cfg(test)]

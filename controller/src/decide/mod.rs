@@ -1,9 +1,11 @@
 //! Decisions: a request and the state become records and a response. Nothing here changes state;
 //! replaying the records does.
 
+mod alter_configs;
 mod assign_replicas_to_dirs;
 mod bootstrap;
 mod brokers;
+mod check_broker_configs;
 mod create_partitions;
 mod create_topics;
 mod decision;
@@ -17,6 +19,7 @@ mod sessions;
 mod settings;
 mod topic_name;
 
+pub use alter_configs::{alter_configs, incremental_alter_configs};
 pub use assign_replicas_to_dirs::assign_replicas_to_dirs;
 pub use bootstrap::{bootstrap_feature_records, bootstrap_records};
 pub use brokers::{broker_heartbeat, broker_registration};

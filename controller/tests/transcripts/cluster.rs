@@ -31,7 +31,7 @@ use protocol::model::{
 use protocol::record_batch::{Batches, RecordBatch};
 use protocol::records::metadata::{BeginTransactionRecord, FeatureLevelRecord, MetadataRecord};
 
-use crate::show;
+use crate::{configs, show};
 
 #[derive(Default)]
 pub struct Cluster {
@@ -55,10 +55,10 @@ pub struct Cluster {
 }
 
 /// `name=value` arguments, and words without a value.
-struct Arguments<'a>(Vec<&'a str>);
+pub struct Arguments<'a>(Vec<&'a str>);
 
 impl<'a> Arguments<'a> {
-    fn value(&self, name: &str) -> Option<&'a str> {
+    pub fn value(&self, name: &str) -> Option<&'a str> {
         self.0.iter().find_map(|word| word.strip_prefix(name)?.strip_prefix('='))
     }
 
@@ -67,11 +67,11 @@ impl<'a> Arguments<'a> {
             .map_or(default, |value| value.parse().unwrap_or_else(|_| panic!("{name}={value}")))
     }
 
-    fn has(&self, word: &str) -> bool {
+    pub fn has(&self, word: &str) -> bool {
         self.0.contains(&word)
     }
 
-    fn words(&self) -> impl Iterator<Item = &'a str> {
+    pub fn words(&self) -> impl Iterator<Item = &'a str> {
         self.0.iter().copied().filter(|word| !word.contains('='))
     }
 }
@@ -319,6 +319,8 @@ impl Cluster {
         let request = match verb {
             "create" => self.create(arguments),
             "delete" => delete(arguments),
+            "alter" => configs::alter(false, arguments),
+            "replace" => configs::alter(true, arguments),
             "grow" => Request::CreatePartitions(CreatePartitionsRequest {
                 topics: arguments
                     .words()

@@ -4,6 +4,7 @@
 #![expect(clippy::disallowed_methods, reason = "a test reads its transcripts from files")]
 
 mod cluster;
+mod configs;
 mod show;
 mod walk;
 

@@ -185,6 +185,20 @@ fn response(response: &Response) -> String {
                 push(&mut text, &format!("grow {}: {code}", topic.name));
             }
         }
+        Response::AlterConfigs(response) => {
+            for resource in &response.responses {
+                let code = code(resource.error_code, resource.error_message.as_deref());
+                let (kind, name) = (resource.resource_type, &resource.resource_name);
+                push(&mut text, &format!("replace {kind} {name}: {code}"));
+            }
+        }
+        Response::IncrementalAlterConfigs(response) => {
+            for resource in &response.responses {
+                let code = code(resource.error_code, resource.error_message.as_deref());
+                let (kind, name) = (resource.resource_type, &resource.resource_name);
+                push(&mut text, &format!("alter {kind} {name}: {code}"));
+            }
+        }
         Response::BrokerRegistration(response) => {
             let code = code(response.error_code, None);
             text = format!(" registration: {code}, broker epoch {}", response.broker_epoch);

@@ -53,7 +53,7 @@ fn random_commands(draw: &mut Draw) -> Vec<String> {
     let broker = 1 + draw.below(3);
     let count = 1 + draw.below(4);
     let one = |command: String| vec![command];
-    match draw.below(16) {
+    match draw.below(18) {
         0 | 1 => one(format!("create {topic} partitions={count} replication-factor={broker}")),
         2 => one(format!("create {topic} partitions=2 configs=min.insync.replicas:{count}")),
         3 => one(format!("delete {topic}")),
@@ -70,6 +70,15 @@ fn random_commands(draw: &mut Draw) -> Vec<String> {
         12 => vec![format!("clock ms={}", 3_000 * count), "tick".to_owned()],
         13 => one("flushed".to_owned()),
         14 => one("settle".to_owned()),
+        15 => {
+            let change = ["set=min.insync.replicas:2", "append=cleanup.policy:compact"];
+            one(format!("alter topic:{topic} {}", change[draw.below(2)]))
+        }
+        16 => {
+            let resource = ["broker:".to_owned(), format!("broker:{broker}")];
+            let change = ["alter {} set=min.insync.replicas:1", "replace {} set=log.roll.ms:9"];
+            one(change[draw.below(2)].replace("{}", &resource[draw.below(2)]))
+        }
         _ => vec!["crash".to_owned(), "start".to_owned(), "settle".to_owned()],
     }
 }

@@ -69,7 +69,8 @@ pub const IDENTITY: &[Key] = keys! {
     /// How many cores the node runs on; where it is not set, all that the process may use. Each
     /// core is a thread with its own partitions and connections.
     "millrace.cores": Int, Between(1, 1_024), Low, ReadOnly, Honoured;
-    /// The memory of the whole node; where it is not set, a part of what the host has.
+    /// The memory of the whole node; where it is not set, 1 GiB for each core, but no more than a
+    /// quarter of what the host has.
     "millrace.memory.bytes": Long, AtLeast(1), Low, ReadOnly, Honoured;
     /// The number of this node in its cluster. It is written to the log directories and cannot be
     /// changed afterwards.
