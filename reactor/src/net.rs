@@ -1,8 +1,8 @@
 //! TCP: listen, connect, read into the caller's buffer, send many slices in one vectored write.
 
 use std::io;
-/// An address and a port; a plain value, so that nothing else of `std::net` is needed elsewhere.
-pub use std::net::SocketAddr;
+/// Plain values, so that nothing else of `std::net` is needed elsewhere.
+pub use std::net::{IpAddr, SocketAddr};
 
 use bytes::{Bytes, BytesMut};
 

@@ -4,8 +4,9 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use controller::config::NodeLayers;
 
-use crate::config::{BrokerConfig, Loaded, Properties};
+use crate::config::{BrokerConfig, HostAddresses, Loaded, Properties, names_to_look_up};
 
 /// What `millrace start` runs without a file.
 const DEFAULT_PROPERTIES: &str = include_str!("../config/default.properties");
@@ -53,6 +54,15 @@ fn resolve(config: &mut BrokerConfig) -> Result<()> {
             .and_then(|mut addresses| addresses.next())
             .with_context(|| format!("listeners: cannot look up the host of {}", config.listener))?
     });
+    let mut host_addresses = HostAddresses::new();
+    for name in names_to_look_up(&NodeLayers::of_file(config.properties.entries())) {
+        let addresses = (name, 0)
+            .to_socket_addrs()
+            .with_context(|| format!("max.connections.per.ip.overrides: cannot look up {name}"))?;
+        let addresses = addresses.map(|address| address.ip()).collect();
+        host_addresses.insert(name.to_owned(), addresses);
+    }
+    config.host_addresses = host_addresses;
     if config.advertised.host.is_empty() {
         #[expect(clippy::disallowed_methods, reason = "the command line is no core")]
         let name = std::fs::read_to_string("/proc/sys/kernel/hostname")

@@ -7,6 +7,7 @@ use controller::config::{self, Effect, InvalidConfig, NodeLayers, check_node, no
 use protocol::model::BrokerId;
 use reactor::net::SocketAddr;
 
+use super::connections::HostAddresses;
 use super::listener::{Endpoint, Listener, ListenerError};
 use super::memory::MemoryFloor;
 use super::properties::Properties;
@@ -40,6 +41,8 @@ pub struct BrokerConfig {
     pub message_size_bytes_max: usize,
     pub socket_listen_backlog: usize,
     pub connections_idle_ms_max: u64,
+    /// Of hosts that limits of connections name, once they are looked up.
+    pub host_addresses: HostAddresses,
     pub fetch_size_bytes_max: usize,
     pub auto_create_topics: bool,
     pub delete_topics: bool,
@@ -150,6 +153,7 @@ impl BrokerConfig {
             message_size_bytes_max: reader.size("message.max.bytes"),
             socket_listen_backlog: reader.size("socket.listen.backlog.size"),
             connections_idle_ms_max: reader.duration_ms("connections.max.idle.ms"),
+            host_addresses: HostAddresses::new(),
             fetch_size_bytes_max: reader.size("fetch.max.bytes"),
             auto_create_topics: reader.boolean("auto.create.topics.enable"),
             delete_topics: reader.boolean("delete.topic.enable"),

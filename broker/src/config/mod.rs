@@ -2,6 +2,7 @@
 //! are in `controller::config`, since the controller checks them too.
 
 mod broker_config;
+mod connections;
 mod listener;
 mod memory;
 #[cfg(test)]
@@ -10,6 +11,7 @@ mod properties;
 pub mod topic_settings;
 
 pub use broker_config::{BrokerConfig, ConfigError, ConfigErrors, Loaded};
+pub use connections::{ConnectionLimits, HostAddresses, names_to_look_up};
 pub use listener::{Endpoint, Listener, ListenerError};
 pub use memory::{
     MemoryFloor, MemoryShares, SMALL_FRAME_SIZE_BYTES_MAX, SMALL_FRAMES_PART, TooLittleMemory,

@@ -20,7 +20,7 @@ use super::message::{CoreReply, CoreRequest};
 use super::view::ClusterView;
 use crate::config::{BrokerConfig, MemoryShares};
 use crate::controller_core::ControllerCore;
-use crate::memory::{AnswerMemory, Lent, MemoryInUse, RequestMemory, Sends};
+use crate::memory::{AnswerMemory, Lent, MemoryInUse, Patience, RequestMemory, Sends};
 use crate::net::FrameMemory;
 use crate::replica::{FetchKey, FetchWatch, Partition, PartitionKey};
 
@@ -231,7 +231,7 @@ impl Core {
         for core in (0..self.mesh.core_count()).map(CoreIndex).filter(|core| *core != self.index) {
             self.mesh.control(core, CoreRequest::EndStuckSends);
         }
-        self.sends.end_stuck();
+        self.sends.end_stuck(Patience::MayPark);
     }
 
     /// The node's controller, on its core while it is up.

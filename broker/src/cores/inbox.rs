@@ -12,7 +12,9 @@ use super::ask::serve_remote;
 use super::core::Core;
 use super::message::{CoreReply, CoreRequest};
 use super::prepare::Preparer;
+use crate::config::ConnectionLimits;
 use crate::controller_core::Publisher;
+use crate::memory::Patience;
 use crate::net::{self, ConnectionCounts};
 
 /// Who hears of what comes through the control lane.
@@ -31,6 +33,7 @@ pub struct InboxTargets {
 pub async fn run(core: Rc<Core>, mut inbox: Inbox<CoreRequest, CoreReply>, targets: InboxTargets) {
     loop {
         let Incoming { from, message, reply } = inbox.next().await;
+        core.check_memory();
         match (message, reply) {
             (CoreRequest::Produce(question), Some(reply)) => serve_remote(&core, question, reply),
             (CoreRequest::Fetch(question), Some(reply)) => serve_remote(&core, question, reply),
@@ -54,16 +57,23 @@ fn take_note(core: &Rc<Core>, targets: &InboxTargets, control: CoreRequest) {
     let publisher = || targets.publisher.as_ref().expect("reports go to the controller core");
     match control {
         CoreRequest::Adopt(accepted) => adopt(core, accepted),
-        CoreRequest::Released(of) => {
+        CoreRequest::Released { from, address } => {
             let counts = targets.connection_counts.as_ref();
-            counts.expect("releases go to the accepting core").release(of);
+            counts.expect("releases go to the accepting core").release(from, address);
         }
         CoreRequest::EndParkedFetches { asker, count } => core.end_parked_fetches_of(asker, count),
         CoreRequest::AnswerMemoryFreed => core.answers.look_again(),
-        CoreRequest::EndStuckSends => drop(core.sends.end_stuck()),
+        CoreRequest::EndStuckSends => drop(core.sends.end_stuck(Patience::MayPark)),
         CoreRequest::Prepare(preparation) => targets.preparer.enqueue(preparation),
         CoreRequest::Prepared { from, version } => publisher().prepared(from, version),
-        CoreRequest::Show { version } => targets.preparer.show(version),
+        CoreRequest::Show { version } => {
+            targets.preparer.show(version);
+            if let Some(counts) = &targets.connection_counts {
+                let view = core.view();
+                let layers = view.defaults.layers(&view.image);
+                counts.limit(ConnectionLimits::new(&layers, &core.node.config.host_addresses));
+            }
+        }
         CoreRequest::Shown { from, version } => publisher().shown(from, version),
         CoreRequest::DirectoryFailed { directory, reason } => {
             // A controller that is not up any more stops the node anyway.
@@ -91,13 +101,15 @@ fn take_note(core: &Rc<Core>, targets: &InboxTargets, control: CoreRequest) {
 /// Makes a new connection this core's, for the rest of its life.
 fn adopt(core: &Rc<Core>, accepted: Accepted) {
     let owner = core.clone();
+    let address = accepted.peer_address().ip();
     let serving = async move {
         match accepted.into_stream() {
             Ok(stream) if !owner.stop.is_set() => net::serve(owner.clone(), stream).await,
             Ok(_) => {}
             Err(error) => tracing::debug!(%error, "cannot take over a connection"),
         }
-        owner.mesh.control(owner.node.accepting_core, CoreRequest::Released(owner.index));
+        let released = CoreRequest::Released { from: owner.index, address };
+        owner.mesh.control(owner.node.accepting_core, released);
     };
     core.connections.spawn(serving);
 }

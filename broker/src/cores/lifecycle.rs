@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use controller::config::NodeLayers;
 use reactor::CoreIndex;
 use reactor::mesh::{self, Port};
 use reactor::sync::Event;
@@ -15,7 +16,7 @@ use super::message::{Closed, ClosedPartition, CoreReply, CoreRequest};
 use super::prepare::Preparer;
 use super::together::together;
 use super::upkeep;
-use crate::config::{BrokerConfig, MemoryShares};
+use crate::config::{BrokerConfig, ConnectionLimits, MemoryShares};
 use crate::controller_core::{ControllerCore, Publisher};
 use crate::net::{Acceptor, ConnectionCounts};
 use crate::process::{Fatal, Stop};
@@ -66,7 +67,12 @@ pub async fn run(index: CoreIndex, seed: CoreSeed) {
     let is_controller = index == core.node.controller_core;
     let is_accepting = index == core.node.accepting_core;
     let publisher = is_controller.then(|| Publisher::new(core.clone()));
-    let counts = is_accepting.then(|| Rc::new(ConnectionCounts::new(core.mesh.core_count())));
+    let config = &core.node.config;
+    let counts = is_accepting.then(|| {
+        let layers = NodeLayers::of_file(config.properties.entries());
+        let limits = ConnectionLimits::new(&layers, &config.host_addresses);
+        Rc::new(ConnectionCounts::new(core.mesh.core_count(), limits))
+    });
     let (serve, stop_word) = (Event::new(), Event::new());
     let inbox_task = reactor::spawn(inbox::run(
         core.clone(),

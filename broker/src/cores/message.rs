@@ -7,7 +7,7 @@ use std::sync::Arc;
 use controller::Response;
 use protocol::model::Offset;
 use reactor::CoreIndex;
-use reactor::net::Accepted;
+use reactor::net::{Accepted, IpAddr};
 use storage::{LogOffsets, Opening, TopicPartition};
 
 use super::view::ClusterView;
@@ -32,7 +32,10 @@ pub enum CoreRequest {
     /// A new connection, for the core it goes to.
     Adopt(Accepted),
     /// A connection of the sender has ended.
-    Released(CoreIndex),
+    Released {
+        from: CoreIndex,
+        address: IpAddr,
+    },
     /// Some fetches that `asker` has asked for and that are parked with you shall answer with what they
     /// have: it needs their memory.
     EndParkedFetches {

@@ -9,11 +9,11 @@ use bytes::Bytes;
 use protocol::api::ApiKey;
 use protocol::header;
 use protocol::wire::{ApiMessage, DecodeError, Decoder, EncodeError};
-use reactor::sync::{Event, Share};
+use reactor::sync::Event;
 
 use super::{api_versions, table};
 use crate::cores::{Core, Unanswered};
-use crate::memory::{Lent, PER_DECODED_BYTE, Patience, USUAL_SIZE_BYTES};
+use crate::memory::{Granted, Lent, PER_DECODED_BYTE, Patience, USUAL_SIZE_BYTES};
 
 /// How long a request waits for memory before others are asked again to make room.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(100);
@@ -142,7 +142,7 @@ impl RequestContext {
 /// The answer comes with the memory that it was granted, to be kept until it is sent.
 ///
 /// Errors: the connection must be closed.
-pub async fn serve(context: &RequestContext, frame: Bytes) -> Result<(Answer, Share), Refusal> {
+pub async fn serve(context: &RequestContext, frame: Bytes) -> Result<(Answer, Granted), Refusal> {
     let mut decoder = Decoder::new(frame);
     let (api_key, header) = header::decode_request_header(&mut decoder).map_err(Refusal::Header)?;
     let head = RequestHead {
@@ -157,13 +157,13 @@ pub async fn serve(context: &RequestContext, frame: Bytes) -> Result<(Answer, Sh
     };
     let granted_bytes_max = core.requests.size_bytes(patience);
     let mut granted_bytes = USUAL_SIZE_BYTES;
-    let mut share = take_memory(core, patience, granted_bytes).await;
+    let mut granted = take_memory(core, patience, granted_bytes).await;
     loop {
         let mut body = decoder.clone();
         body.limit_elements(granted_bytes / PER_DECODED_BYTE);
         let context = RequestContext { granted_bytes, granted_bytes_max, ..context.clone() };
         match serve_with(context, &head, body).await {
-            Ok(answer) => return Ok((answer, share)),
+            Ok(answer) => return Ok((answer, granted)),
             Err(
                 Refusal::TakesMore
                 | Refusal::Body { source: DecodeError::ElementsTooLarge { .. }, .. },
@@ -173,16 +173,16 @@ pub async fn serve(context: &RequestContext, frame: Bytes) -> Result<(Answer, Sh
         granted_bytes =
             core.requests.more_than(patience, granted_bytes).ok_or(Refusal::TakesTooMuch)?;
         // Who waits holds nothing.
-        drop(share);
-        share = take_memory(core, patience, granted_bytes).await;
+        drop(granted);
+        granted = take_memory(core, patience, granted_bytes).await;
     }
 }
 
 /// Memory for a request. Where it is short, fetches that have waited for a while answer with what they
 /// have, as many as are needed, and readers that take nothing go.
-async fn take_memory(core: &Core, patience: Patience, size_bytes: usize) -> Share {
-    if let Some(share) = core.requests.try_take(patience, size_bytes) {
-        return share;
+async fn take_memory(core: &Core, patience: Patience, size_bytes: usize) -> Granted {
+    if let Some(granted) = core.requests.try_take(patience, size_bytes) {
+        return granted;
     }
     reactor::mark!(requests_wait_for_memory);
     let mut taking = std::pin::pin!(core.requests.take(patience, size_bytes));
@@ -190,9 +190,9 @@ async fn take_memory(core: &Core, patience: Patience, size_bytes: usize) -> Shar
         if patience == Patience::MayPark {
             core.end_parked_fetches(size_bytes.div_ceil(USUAL_SIZE_BYTES));
         }
-        core.sends.end_stuck();
-        if let Ok(share) = reactor::timeout(LOOK_AGAIN_AFTER, taking.as_mut()).await {
-            return share;
+        core.sends.end_stuck(patience);
+        if let Ok(granted) = reactor::timeout(LOOK_AGAIN_AFTER, taking.as_mut()).await {
+            return granted;
         }
     }
 }

@@ -7,5 +7,5 @@ mod sends;
 
 pub use answers::{AnswerMemory, Lent};
 pub use in_use::MemoryInUse;
-pub use requests::{PER_DECODED_BYTE, Patience, RequestMemory, USUAL_SIZE_BYTES};
-pub use sends::Sends;
+pub use requests::{Granted, PER_DECODED_BYTE, Patience, RequestMemory, USUAL_SIZE_BYTES};
+pub use sends::{Kept, Sends};

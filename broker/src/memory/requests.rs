@@ -24,6 +24,12 @@ pub enum Patience {
     MayPark,
 }
 
+/// Memory that a request has, until its answer is sent.
+pub struct Granted {
+    pub patience: Patience,
+    _share: Share,
+}
+
 /// One core's memory for requests, first come, first served, in two lines.
 pub struct RequestMemory {
     prompt: Line,
@@ -62,13 +68,14 @@ impl RequestMemory {
     }
 
     /// `size_bytes`, if they are free and nobody waits.
-    pub fn try_take(&self, patience: Patience, size_bytes: usize) -> Option<Share> {
-        self.line(patience).budget.try_take(size_bytes)
+    pub fn try_take(&self, patience: Patience, size_bytes: usize) -> Option<Granted> {
+        let share = self.line(patience).budget.try_take(size_bytes)?;
+        Some(Granted { patience, _share: share })
     }
 
     /// Waits for `size_bytes`, at most all there is (asserted).
-    pub async fn take(&self, patience: Patience, size_bytes: usize) -> Share {
-        self.line(patience).budget.take(size_bytes).await
+    pub async fn take(&self, patience: Patience, size_bytes: usize) -> Granted {
+        Granted { patience, _share: self.line(patience).budget.take(size_bytes).await }
     }
 
     /// What to ask for after `size_bytes` were too few; `None` where that was all there is.

@@ -1,14 +1,13 @@
 //! One acceptor for the whole broker: it hands each new connection to the core that has the fewest.
 //! `SO_REUSEPORT` would hash few connections badly and let a second broker take half of them.
 
-use std::cell::RefCell;
 use std::io::ErrorKind;
 use std::rc::Rc;
 use std::time::Duration;
 
-use reactor::CoreIndex;
 use reactor::net::{SocketAddr, TcpListener};
 
+use super::connection_counts::{ConnectionCounts, TooManyOfAddress};
 use crate::cores::{Core, CoreRequest};
 
 /// How long an address may stay in use before another broker must be the reason: long beside the 10 ms
@@ -16,35 +15,8 @@ use crate::cores::{Core, CoreRequest};
 const ADDRESS_WAIT_MAX: Duration = Duration::from_secs(2);
 const ADDRESS_RETRY: Duration = Duration::from_millis(5);
 
-/// Open connections of each core, kept on the accepting core.
-pub struct ConnectionCounts {
-    open: RefCell<Vec<usize>>,
-}
-
-impl ConnectionCounts {
-    pub fn new(core_count: usize) -> Self {
-        ConnectionCounts { open: RefCell::new(vec![0; core_count]) }
-    }
-
-    /// Counts a connection to the core that has the fewest, the first of several, and names it.
-    fn place(&self) -> CoreIndex {
-        let mut open = self.open.borrow_mut();
-        let (index, count) = open
-            .iter_mut()
-            .enumerate()
-            .min_by_key(|(_, count)| **count)
-            .expect("a broker has a core");
-        *count += 1;
-        CoreIndex(index)
-    }
-
-    /// A connection of `core` has ended.
-    pub fn release(&self, core: CoreIndex) {
-        let mut open = self.open.borrow_mut();
-        assert!(open[core.0] > 0, "more connections of core {core} ended than began");
-        open[core.0] -= 1;
-    }
-}
+/// How often refused connections are told of: a flood of them is no flood of lines.
+const REFUSALS_EVERY: Duration = Duration::from_secs(1);
 
 pub struct Acceptor {
     listener: TcpListener,
@@ -69,18 +41,24 @@ impl Acceptor {
 
     /// Accepts until the core stops.
     pub async fn run(self, core: Rc<Core>, counts: Rc<ConnectionCounts>) {
+        let mut refusals = Refusals::default();
         loop {
-            let accepted =
-                futures_lite::future::or(async { Some(self.listener.accept().await) }, async {
-                    core.stop.wait().await;
-                    None
-                })
-                .await;
-            match accepted {
+            let accepting = async {
+                counts.wait_for_next().await;
+                Some(self.listener.accept().await)
+            };
+            let stopping = async {
+                core.stop.wait().await;
+                None
+            };
+            match futures_lite::future::or(accepting, stopping).await {
                 None => return,
                 Some(Ok(connection)) => {
-                    let to = counts.place();
-                    core.mesh.control(to, CoreRequest::Adopt(connection));
+                    let address = connection.peer_address().ip();
+                    match counts.place(address, reactor::now()) {
+                        Ok(to) => core.mesh.control(to, CoreRequest::Adopt(connection)),
+                        Err(refusal) => refusals.tell(&refusal),
+                    }
                 }
                 Some(Err(error)) => {
                     // Out of descriptors, most likely: those that are open go on, and a pause keeps
@@ -89,6 +67,25 @@ impl Acceptor {
                     reactor::sleep(Duration::from_millis(100)).await;
                 }
             }
+        }
+    }
+}
+
+/// Connections that were closed at once, since they were last told of.
+#[derive(Default)]
+struct Refusals {
+    untold_count: u64,
+    told: Option<reactor::Instant>,
+}
+
+impl Refusals {
+    fn tell(&mut self, refusal: &TooManyOfAddress) {
+        reactor::mark!(address_has_too_many_connections);
+        self.untold_count += 1;
+        let now = reactor::now();
+        if self.told.is_none_or(|told| now - told >= REFUSALS_EVERY) {
+            tracing::info!(%refusal, count = self.untold_count, "connections refused");
+            *self = Refusals { untold_count: 0, told: Some(now) };
         }
     }
 }

@@ -15,6 +15,7 @@ use reactor::sync::{Event, Queue, Share};
 use super::frame_reader::{FrameReader, ReadError};
 use crate::cores::Core;
 use crate::handlers::{self, Answer, Refusal, RequestContext};
+use crate::memory::{Granted, Kept, Patience};
 
 /// Requests of one connection that may be under way together. librdkafka and the Java client keep 5
 /// in flight by default; a pipelining load generator's 128 fits with room to spare.
@@ -25,7 +26,7 @@ const SEND_SIZE_BYTES: usize = 256 * 1024;
 
 /// A reader that takes less than this for a while is stuck; one write takes no more where it consists of
 /// several parts.
-const PROGRESS_SIZE_BYTES: usize = 4 * 1024 * 1024;
+const PROGRESS_SIZE_BYTES: usize = 1024 * 1024;
 
 /// How long the last answers may take to leave, once nothing more is read. A peer that does not read
 /// would keep its connection, and at a stop the process, for as long as it likes.
@@ -37,7 +38,7 @@ struct Slot {
     /// The frame's memory stays reserved until the answer is ready.
     frame: Option<Rc<Share>>,
     /// The memory of what the request was decoded to, and of its answer, until that is sent.
-    granted: Share,
+    granted: Granted,
 }
 
 /// Serves `stream` until the peer closes it, breaks the protocol, idles too long, or the core stops.
@@ -51,9 +52,9 @@ pub async fn serve(core: Rc<Core>, stream: TcpStream) {
     core.tasks.spawn({
         let core = core.clone();
         let (stream, window, ended) = (stream.clone(), window.clone(), ended.clone());
-        let ending = context.ending.clone();
+        let (ending, activity) = (context.ending.clone(), activity.state.clone());
         async move {
-            let asked = send_answers(&core, &stream, &window).await;
+            let asked = send_answers(&core, &stream, &window, &activity).await;
             // Without a writer nothing more need be read.
             stream.shutdown();
             window.close();
@@ -113,7 +114,7 @@ async fn read_requests(
     let size_max = core.node.config.socket_request_size_bytes_max;
     let mut frames = FrameReader::new(stream.clone(), core.clone(), size_max);
     while let Some(frame) = frames.next().await? {
-        activity.touch();
+        activity.state.touch();
         core.check_memory();
         let (answer, granted) = handlers::serve(context, frame.bytes).await?;
         let slot = Slot { answer, frame: frame.share, granted };
@@ -127,7 +128,12 @@ async fn read_requests(
 
 /// Sends answers in the order of their requests, those that are ready together in one write. Ends with
 /// the window, or when no more can be sent; then it returns what had begun and was not ready.
-async fn send_answers(core: &Core, stream: &Rc<TcpStream>, window: &Queue<Slot>) -> Option<Slot> {
+async fn send_answers(
+    core: &Core,
+    stream: &Rc<TcpStream>,
+    window: &Queue<Slot>,
+    activity: &ActivityState,
+) -> Option<Slot> {
     let mut unready: Option<Slot> = None;
     loop {
         let slot = match unready.take() {
@@ -158,7 +164,12 @@ async fn send_answers(core: &Core, stream: &Rc<TcpStream>, window: &Queue<Slot>)
                 }
             }
         }
-        let sent = send(core, stream, &reply.parts).await;
+        let kept = Kept {
+            prompt: granted.iter().any(|granted| granted.patience == Patience::Prompt),
+            may_park: granted.iter().any(|granted| granted.patience == Patience::MayPark),
+        };
+        let sent = send(core, stream, &reply.parts, kept, activity).await;
+        core.check_memory();
         drop((reply.parts, granted));
         core.give_back(reply.lent);
         if sent.is_err() {
@@ -172,7 +183,13 @@ async fn send_answers(core: &Core, stream: &Rc<TcpStream>, window: &Queue<Slot>)
 
 /// Sends `parts`, some at a time: a reader that takes nothing of them for long is found by who needs the
 /// memory that they keep.
-async fn send(core: &Core, stream: &Rc<TcpStream>, parts: &[Bytes]) -> std::io::Result<()> {
+async fn send(
+    core: &Core,
+    stream: &Rc<TcpStream>,
+    parts: &[Bytes],
+    kept: Kept,
+    activity: &ActivityState,
+) -> std::io::Result<()> {
     let mut rest = parts;
     while !rest.is_empty() {
         let mut size_bytes = 0;
@@ -186,10 +203,11 @@ async fn send(core: &Core, stream: &Rc<TcpStream>, parts: &[Bytes]) -> std::io::
         match futures_lite::future::poll_once(writing.as_mut()).await {
             Some(written) => written?,
             None => {
-                let _sending = core.sends.begin(stream);
+                let _sending = core.sends.begin(stream, kept);
                 writing.await?;
             }
         }
+        activity.touch();
         rest = later;
     }
     Ok(())
@@ -222,10 +240,6 @@ impl Activity {
         Activity { state }
     }
 
-    fn touch(&self) {
-        self.state.last.set(reactor::now());
-    }
-
     fn stop(&self, core: &Core) {
         if let Some(deadline) = self.state.deadline.take() {
             core.deadlines.cancel(deadline);
@@ -234,6 +248,10 @@ impl Activity {
 }
 
 impl ActivityState {
+    fn touch(&self) {
+        self.last.set(reactor::now());
+    }
+
     fn arm(state: &Rc<Self>, core: &Core) {
         let at = state.last.get() + state.idle_max;
         let again = state.clone();

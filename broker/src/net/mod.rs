@@ -2,9 +2,11 @@
 
 mod acceptor;
 mod connection;
+mod connection_counts;
 mod frame_memory;
 mod frame_reader;
 
-pub use acceptor::{Acceptor, ConnectionCounts};
+pub use acceptor::Acceptor;
 pub use connection::serve;
+pub use connection_counts::ConnectionCounts;
 pub use frame_memory::FrameMemory;

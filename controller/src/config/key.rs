@@ -53,6 +53,8 @@ pub enum Range {
     SubsetOf(&'static [&'static str]),
     /// `*`, or a list of `partition:broker`.
     ThrottledReplicas,
+    /// A list of `host:count`.
+    HostCounts,
     /// Where a share group begins.
     OffsetReset,
 }
@@ -185,6 +187,7 @@ impl Range {
                 are_distinct(value) && items(value).all(|item| words.contains(&item))
             }
             Range::ThrottledReplicas => value == "*" || items(value).all(is_replica),
+            Range::HostCounts => items(value).all(is_host_count),
             Range::OffsetReset => {
                 ["latest", "earliest"].contains(&value) || value.starts_with("by_duration:P")
             }
@@ -209,6 +212,13 @@ fn is_replica(item: &str) -> bool {
     })
 }
 
+fn is_host_count(item: &str) -> bool {
+    // An IPv6 address has colons of its own.
+    item.rsplit_once(':').is_some_and(|(host, count)| {
+        !host.trim().is_empty() && count.trim().parse::<u32>().is_ok_and(|it| it <= i32::MAX as u32)
+    })
+}
+
 /// What a value should be, in words.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Expected {
@@ -227,6 +237,7 @@ impl fmt::Display for Expected {
             }
             Range::Distinct => return write!(f, "a list in which nothing is empty or twice"),
             Range::ThrottledReplicas => return write!(f, "* or a list of partition:broker"),
+            Range::HostCounts => return write!(f, "a list of host:count, such as 10.0.0.7:100"),
             Range::OffsetReset => return write!(f, "latest, earliest or by_duration:PnDTnHnMn.nS"),
             Range::NonEmpty => return write!(f, "a text that is not empty"),
             Range::Fraction(lowest, highest) => {

@@ -14,6 +14,9 @@ use crate::scenario::Scenario;
 use crate::verdict::Failure;
 use crate::workload::Workload;
 
+/// The largest requests and batches that are sent fit, and hardly more: how much memory a core needs
+/// follows from them.
+const SMALL_REQUESTS: &str = "socket.request.max.bytes=400000\nmessage.max.bytes=70000\n";
 /// Virtual time from a healthy world's beginning until the topics are there.
 const START_LIMIT: Duration = Duration::from_secs(300);
 /// Virtual time after the last fault until all is accepted and read: connections that were cut off take
@@ -52,9 +55,15 @@ struct Run<'a> {
 pub fn run(scenario: &Scenario) -> Result<Outcome, Failure> {
     // The world begins healthy, so that every run has a broker to harm.
     let simulation = Simulation::new(scenario.seed, Knobs::default());
-    let overrides = format!("log.segment.bytes={}\n", scenario.segment_size_bytes);
+    let mut overrides = format!("log.segment.bytes={}\n", scenario.segment_size_bytes);
+    if scenario.memory.is_some() {
+        overrides.push_str(SMALL_REQUESTS);
+    }
     let storage = scenario.storage.clone();
-    let broker = BrokerNode::add(&simulation, scenario.core_count, storage, &overrides)?;
+    let mut broker = BrokerNode::add(&simulation, scenario.core_count, storage, &overrides)?;
+    if let Some(floor) = scenario.memory {
+        broker.set_memory(floor);
+    }
     let client_nodes = [2, 3].map(|last| {
         let ip = IpAddr::V4(Ipv4Addr::new(10, 0, 0, last));
         simulation.add_node(&format!("client-{last}"), ip)

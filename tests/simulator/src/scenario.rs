@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use broker::config::MemoryFloor;
 use protocol::record_batch::Compression;
 use reactor::sim::{Knobs, Random};
 use storage::Settings;
@@ -39,6 +40,8 @@ pub struct Scenario {
     pub floor: Floor,
     pub knobs: Knobs,
     pub storage: Settings,
+    /// What each core needs at least, and has; `None` for what a host would give.
+    pub memory: Option<MemoryFloor>,
     pub segment_size_bytes: u64,
     pub request_timeout: Duration,
     /// A topic that stays, and the one that is deleted and made again.
@@ -88,6 +91,7 @@ impl Scenario {
         if random.chance(0.7) {
             topics.push(TopicPlan::new("visits", random.within(1..4) as i32));
         }
+        let memory = random.chance(0.5).then(|| little_memory(random));
         Scenario {
             seed,
             core_count,
@@ -95,6 +99,7 @@ impl Scenario {
             floor: Floor::FULL,
             knobs,
             storage,
+            memory,
             segment_size_bytes: 1 << 20,
             request_timeout: Duration::from_millis(random.within(2_000..30_000)),
             topics,
@@ -102,6 +107,15 @@ impl Scenario {
             consumers,
             drain_after: Duration::from_secs(random.below(5)),
         }
+    }
+}
+
+/// So little that requests, answers and the cache get in each other's way.
+fn little_memory(random: &mut Random) -> MemoryFloor {
+    MemoryFloor {
+        chunks: (512 << 10) << random.below(3),
+        answers: (128 << 10) << random.below(3),
+        parked: (128 << 10) << random.below(3),
     }
 }
 
@@ -128,12 +142,13 @@ impl fmt::Display for Scenario {
         write!(
             f,
             "nodes=1 cores={} faults={} partitions={} producers={} idempotent={idempotent} \
-             consumers={} segment_size_bytes={} request_timeout={:?} {:?} {}",
+             consumers={} memory={:?} segment_size_bytes={} request_timeout={:?} {:?} {}",
             self.core_count,
             self.fault_count,
             partitions.join("+"),
             self.producers.len(),
             self.consumers.len(),
+            self.memory,
             self.segment_size_bytes,
             self.request_timeout,
             self.storage,

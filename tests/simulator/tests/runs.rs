@@ -71,6 +71,7 @@ fn what_is_produced_is_consumed_on_one_two_and_four_cores() {
             floor: Floor::NONE,
             knobs: Knobs::default(),
             storage: Settings::default(),
+            memory: None,
             segment_size_bytes: 1 << 20,
             request_timeout: Duration::from_secs(30),
             topics: vec![TopicPlan::new("orders", 8)],

@@ -23,14 +23,15 @@ pub const NETWORK: &[Key] = keys! {
         Any, Low, PerBroker, Honoured;
     /// Where the node listens, as `NAME://host:port`; an empty host means all addresses.
     "listeners": List = "PLAINTEXT://:9092", Distinct, High, PerBroker, Honoured;
-    /// How many connections are accepted each second.
-    "max.connection.creation.rate": Int = "2147483647", AtLeast(0), Medium, ClusterWide, Refused;
-    /// How many connections the broker keeps at once.
-    "max.connections": Int = "2147483647", AtLeast(0), Medium, ClusterWide, Refused;
-    /// How many connections one address may keep at once.
-    "max.connections.per.ip": Int = "2147483647", AtLeast(0), Medium, ClusterWide, Refused;
-    /// Other numbers of connections for single addresses or hosts, as `host:count`.
-    "max.connections.per.ip.overrides": String = "", Any, Medium, ClusterWide, Refused;
+    /// How many connections are accepted each second; who comes faster waits.
+    "max.connection.creation.rate": Int = "2147483647", AtLeast(0), Medium, ClusterWide, Honoured;
+    /// How many connections the broker keeps at once; one more waits for a place.
+    "max.connections": Int = "2147483647", AtLeast(0), Medium, ClusterWide, Honoured;
+    /// How many connections one address may keep at once; one more is closed.
+    "max.connections.per.ip": Int = "2147483647", AtLeast(0), Medium, ClusterWide, Honoured;
+    /// Other numbers of connections for single addresses or hosts, as `host:count`. Names are looked
+    /// up when the broker starts.
+    "max.connections.per.ip.overrides": String = "", HostCounts, Medium, ClusterWide, Honoured;
     /// The most partitions that one DescribeTopicPartitions request is answered with.
     "max.request.partition.size.limit": Int = "2000", AtLeast(1), Medium, ReadOnly, NoEffect;
     /// Threads that serve requests. Here each core serves its own.
