@@ -80,6 +80,17 @@ impl File {
         Ok(buffer.into_bytes().slice(skip..available))
     }
 
+    /// Where, from `position` on, the next byte is that may not be zero; `None` where the file has none.
+    /// What was allocated and never written is so passed over without a read, as far as the file system
+    /// can tell: any position may be named that has a zero.
+    pub async fn written_from(&self, position: u64) -> io::Result<Option<u64>> {
+        let found = match &self.0 {
+            Inner::Real(file) => file.written_from(position).await?,
+            Inner::Sim(file) => file.written_from(position).await?,
+        };
+        Ok(found.filter(|found| *found < self.size()))
+    }
+
     /// Writes all of `data` at `position`. Address and length of `data`, and `position`, are multiples
     /// of [`ALIGNMENT`] (asserted). On return the device has the bytes; only [`File::flush`] makes
     /// them durable. On an error any part of the range may have been written.

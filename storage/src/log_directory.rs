@@ -55,6 +55,8 @@ pub struct LogDirectory {
     core_checkpoint: checkpoint::Found,
     deleted: Vec<PathBuf>,
     recovery_points: Offsets,
+    /// Of the logs that the journals had records of.
+    replayed_ends: Offsets,
     log_start_offsets: Offsets,
     high_watermarks: Offsets,
     _lock: reactor::directory::Lock,
@@ -91,6 +93,7 @@ impl LogDirectory {
             core_checkpoint,
             deleted,
             recovery_points,
+            replayed_ends: Offsets::new(),
             log_start_offsets,
             high_watermarks,
             _lock: lock,
@@ -110,9 +113,7 @@ impl LogDirectory {
     ) -> Result<Replayed, StorageError> {
         let replayed = replay(self, volume, config_of, on_progress).await?;
         self.is_whole &= replayed.offline.is_empty();
-        for (name, end) in &replayed.recovery_points {
-            self.recovery_points.insert(name.clone(), *end);
-        }
+        self.replayed_ends = replayed.ends.clone();
         Ok(replayed)
     }
 
@@ -193,6 +194,7 @@ impl LogDirectory {
             clean: self.was_clean(),
             recovery_point: checkpoint(&self.recovery_points),
             log_start_offset: checkpoint(&self.log_start_offsets),
+            replayed_end: checkpoint(&self.replayed_ends),
             checkpoints: self.core_checkpoint.of(partition),
         }
     }

@@ -29,15 +29,15 @@ use crate::volume::Volume;
 /// In a partition's directory: why it is offline. While it is there, the log is not opened.
 pub(crate) const OFFLINE: &str = "millrace-offline";
 
-/// Partitions whose logs are replayed at the same time: what a partition costs is the flushes of its
-/// files, and a disk does several at once.
-const CONCURRENT_PARTITION_COUNT_MAX: usize = 16;
+/// Partitions whose logs are replayed at the same time: what a partition costs is the flush of its
+/// segment, and many flushes at once share the file system's commits.
+const CONCURRENT_PARTITION_COUNT_MAX: usize = 64;
 
 /// What a replay did.
 #[derive(Debug, Default)]
 pub struct Replayed {
     /// Where the logs end that were opened: everything below is flushed in their segments.
-    pub recovery_points: BTreeMap<TopicPartition, Offset>,
+    pub ends: BTreeMap<TopicPartition, Offset>,
     /// Bytes of batches appended.
     pub appended_bytes: u64,
     /// Partitions that lack what was durable, and why. They stay offline.
@@ -118,7 +118,7 @@ pub(crate) async fn replay(
         match outcome? {
             Outcome::InSegments { end, appended_bytes } => {
                 replayed.appended_bytes += appended_bytes;
-                replayed.recovery_points.insert(name, end);
+                replayed.ends.insert(name, end);
             }
             Outcome::Offline { reason } => {
                 take_offline(&directory.partition_path(&name), &reason).await?;

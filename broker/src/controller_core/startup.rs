@@ -215,8 +215,7 @@ async fn replay_journals(
         tracing::error!(directory = %path, file = %kept.display(), "journal file set aside");
     }
     if replayed.appended_bytes > 0 {
-        let (partitions, appended_bytes) =
-            (replayed.recovery_points.len(), replayed.appended_bytes);
+        let (partitions, appended_bytes) = (replayed.ends.len(), replayed.appended_bytes);
         let took_ms = (reactor::now() - began).as_millis() as u64;
         tracing::info!(directory = %path, partitions, appended_bytes, took_ms, "replayed");
     }

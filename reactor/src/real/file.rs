@@ -95,6 +95,12 @@ impl File {
         self.core.helper().run(move || truncate(&open, size)).await
     }
 
+    /// By the helper thread: the ring cannot do it.
+    pub(crate) async fn written_from(&self, position: u64) -> io::Result<Option<u64>> {
+        let open = self.open.clone();
+        self.core.helper().run(move || written_from(&open, position)).await
+    }
+
     pub(crate) async fn allocate(&self, range: Range<u64>) -> io::Result<()> {
         if range.is_empty() {
             return Ok(());
@@ -161,5 +167,23 @@ fn truncate(open: &OpenFile, size: u64) -> io::Result<()> {
             error if error.kind() == io::ErrorKind::Interrupted => {}
             error => return Err(error),
         }
+    }
+}
+
+/// How a file system refuses `SEEK_DATA`.
+const CANNOT_SEEK: [i32; 3] = [libc::EINVAL, libc::EOPNOTSUPP, libc::ENOSYS];
+
+/// Moves the descriptor's own position, which nothing uses.
+fn written_from(open: &OpenFile, position: u64) -> io::Result<Option<u64>> {
+    let offset = libc::off_t::try_from(position).map_err(|_| io::ErrorKind::FileTooLarge)?;
+    // SAFETY: the descriptor is open; the call takes no pointer.
+    match unsafe { libc::lseek(open.descriptor.as_raw_fd(), offset, libc::SEEK_DATA) } {
+        -1 => match io::Error::last_os_error() {
+            error if error.raw_os_error() == Some(libc::ENXIO) => Ok(None),
+            // A file system that cannot tell.
+            error if CANNOT_SEEK.contains(&error.raw_os_error().unwrap_or(0)) => Ok(Some(position)),
+            error => Err(error),
+        },
+        found => Ok(Some(found.unsigned_abs())),
     }
 }

@@ -403,6 +403,16 @@ impl Disk {
         self.change_content(world, inode, 0, |content| content.resize(size))
     }
 
+    pub(super) fn written_from(
+        &self,
+        world: &World,
+        inode: &Inode,
+        position: u64,
+    ) -> io::Result<Option<u64>> {
+        self.draw_error(world, Access::Read)?;
+        Ok(inode.content()?.borrow().written_from(position))
+    }
+
     pub(super) fn allocate(
         &self,
         world: &World,

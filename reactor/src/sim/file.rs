@@ -96,6 +96,14 @@ impl File {
         truncated.await
     }
 
+    pub(crate) async fn written_from(&self, position: u64) -> io::Result<Option<u64>> {
+        let inode = self.inode.clone();
+        let found = self
+            .disk
+            .submit(&self.core, move |disk, world| disk.written_from(world, &inode, position));
+        found.await
+    }
+
     pub(crate) async fn allocate(&self, range: Range<u64>) -> io::Result<()> {
         if range.is_empty() {
             return Ok(());

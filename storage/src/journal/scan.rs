@@ -22,6 +22,10 @@ use crate::error::StorageError;
 
 /// Bytes of one read.
 const WINDOW_SIZE_BYTES: u64 = 1 << 20;
+/// Behind a hole of this size nothing is looked for: files are used from their front, and hardly any is
+/// used to its end. Twice the largest group, of which one at a time is unflushed; only a disk that has lost
+/// that much of what it had flushed is not seen to have done so.
+const HOLE_SIZE_BYTES_MAX: u64 = 16 << 20;
 
 /// A record with a whole header, and where it was found.
 pub(super) struct Found {
@@ -83,7 +87,10 @@ impl Scan {
         while position < file.file.size() {
             let header = window.bytes(position, HEADER_SIZE_BYTES as u64).await?;
             let Some(header) = self.accept(&header, file_use, position, file) else {
-                hole.get_or_insert(position);
+                let start = *hole.get_or_insert(position);
+                if position - start >= HOLE_SIZE_BYTES_MAX {
+                    break;
+                }
                 // A group begins at a block: the next one may have survived.
                 position = (position + 1).next_multiple_of(ALIGNMENT as u64);
                 continue;

@@ -113,7 +113,8 @@ impl State {
     }
 
     /// Takes a batch of this log's that a crash has kept from its segment, as it was. The caller has
-    /// checked that it continues the log.
+    /// checked that it continues the log. The file of epochs is left as it is: no checkpoint says of the
+    /// log that it reaches here before it is opened anew, and that finds the epochs in the batches.
     pub(super) fn append_replayed(&mut self, batch: &RecordBatch, now: TimestampMs) {
         let (header, end) = (batch.header(), self.log_end_offset());
         assert_eq!(header.base_offset, end, "a replay appends at the log end, and nowhere else");
@@ -121,6 +122,7 @@ impl State {
         let leader_epoch = leader_epoch.unwrap_or(LeaderEpoch(0));
         let placed = producer_batch(batch).map(|placed| placed.at(end));
         self.put(*header, leader_epoch, now, |bytes, _| bytes.copy_from_slice(batch.bytes()));
+        self.epochs_changed = false;
         if let Some(placed) = placed {
             let aborted = self.producers.replay(&placed);
             aborted.into_iter().for_each(|aborted| self.active_mut().push_aborted(aborted));

@@ -384,7 +384,7 @@ impl Inner {
                 clean: false,
                 recovery_point: segment,
                 log_start_offset: state.log_start_offset,
-                checkpoints: Vec::new(),
+                ..Opening::default()
             };
             (state.config.clone(), opening)
         };

@@ -63,8 +63,9 @@ pub(super) fn decide(stop: Stop, end: End, place: Place, claim: Claim) -> Action
         (_, End::Whole, Place::Overlapped | Place::Last, Claim::More)
         | (Stop::Unclean, End::Zeros, Place::Overlapped | Place::Last, Claim::More)
         | (Stop::Unclean, End::Bad, _, Claim::More) => Action::Refuse,
-        (_, End::Whole, Place::Last, Claim::NoMore) => Action::Keep,
-        (Stop::Unclean, End::Zeros, Place::Last, Claim::NoMore) => Action::Trim,
+        // Blocks that were allocated ahead are there for what comes next.
+        (_, End::Whole, Place::Last, Claim::NoMore)
+        | (Stop::Unclean, End::Zeros, Place::Last, Claim::NoMore) => Action::Keep,
         (Stop::Clean, End::Whole, Place::Overlapped, Claim::NoMore) => Action::Refuse,
         (Stop::Unclean, End::Whole | End::Zeros, Place::Overlapped, Claim::NoMore)
         | (Stop::Unclean, End::Bad, _, Claim::NoMore) => Action::EndHere,

@@ -43,7 +43,7 @@ impl<'a> Known<'a> {
             .max_by_key(|entry| entry.generation);
         let nothing = Known {
             stop: if opening.clean { Stop::Clean } else { Stop::Unclean },
-            flushed_end: Offset::ZERO,
+            flushed_end: opening.replayed_end,
             scan_from: Offset::ZERO,
             log_start_offset: Offset::ZERO,
             high_watermark: Offset::ZERO,
@@ -55,7 +55,7 @@ impl<'a> Known<'a> {
                 let log = entry.log.as_ref();
                 let recovery_point = log.map_or(Offset::ZERO, |log| Offset(log.recovery_point));
                 Known {
-                    flushed_end: recovery_point,
+                    flushed_end: recovery_point.max(opening.replayed_end),
                     log_start_offset: Offset(entry.log_start_offset),
                     high_watermark: log.map_or(Offset::ZERO, |log| Offset(log.high_watermark)),
                     generation: entry.generation,
@@ -65,7 +65,11 @@ impl<'a> Known<'a> {
             }
             None if opening.checkpoints.is_empty() => Known {
                 // After a crash Kafka's checkpoint may be that of an earlier topic of this name.
-                flushed_end: if opening.clean { opening.recovery_point } else { Offset::ZERO },
+                flushed_end: if opening.clean {
+                    opening.recovery_point
+                } else {
+                    opening.replayed_end
+                },
                 scan_from: opening.recovery_point,
                 log_start_offset: opening.log_start_offset,
                 ..nothing

@@ -72,7 +72,8 @@ pub(crate) async fn load(
         Some(epochs) if opening.clean => Some(epochs),
         Some(_) | None => read_epochs(directory).await?,
     };
-    let mut epochs = known_epochs.clone().or_else(|| known.leader_epochs());
+    // Those of the checkpoint are whole up to where the scan begins; the file may lack the latest.
+    let mut epochs = known.leader_epochs().or_else(|| known_epochs.clone());
     let mut scanned_epochs = epochs.clone().unwrap_or_default();
     let (mut segments, tail) =
         context.load_segments(&listing, &known, resumed, &mut scanned_epochs).await?;
@@ -245,8 +246,8 @@ impl Context<'_> {
                 return Ok(None);
             }
         }
-        if stop == Stop::Unclean {
-            // What was found need not have been flushed.
+        if stop == Stop::Unclean && segment.next_offset > known.flushed_end {
+            // What was found behind that need not have been flushed.
             file.flush().await.map_err(StorageError::io("flush", path))?;
         }
         Ok(next)
@@ -402,8 +403,10 @@ pub(crate) async fn is_zeros(
     path: &Path,
     mut start: u64,
 ) -> Result<bool, StorageError> {
-    while start < file.size() {
-        let range = start..file.size().min(start + ZEROS_READ_BYTES);
+    while let Some(written) =
+        file.written_from(start).await.map_err(StorageError::io("read", path))?
+    {
+        let range = written..file.size().min(written + ZEROS_READ_BYTES);
         start = range.end;
         let bytes = file.read_range(range).await.map_err(StorageError::io("read", path))?;
         if bytes.iter().any(|&byte| byte != 0) {

@@ -81,6 +81,13 @@ impl Content {
         usize::try_from(inside).unwrap_or(usize::MAX).min(buffer.len())
     }
 
+    /// The first position from `position` on in a block that holds more than zeros.
+    pub(super) fn written_from(&self, position: u64) -> Option<u64> {
+        let mut blocks = self.current.blocks.range(position / BLOCK..);
+        let found = blocks.find_map(|(number, block)| block.as_ref().map(|_| number * BLOCK));
+        found.map(|start| start.max(position))
+    }
+
     /// `position` and the length of `data` are multiples of a block.
     pub(super) fn write(&mut self, position: u64, data: Bytes) {
         self.change(ChangeKind::Write { position, data });
@@ -468,6 +475,24 @@ mod tests {
         assert_eq!(bytes.iter().map(|byte| byte.count_ones()).sum::<u32>(), 1);
         assert_eq!(bytes[5], 8);
         assert!(!content.rot(BLOCK, 0), "nothing is stored there");
+    }
+
+    #[test]
+    fn what_was_only_allocated_is_passed_over() {
+        let mut content = Content::default();
+        content.write(0, block(1));
+        content.allocate(0, 9 * BLOCK);
+        content.write(4 * BLOCK, block(2));
+        for (position, want) in [
+            (0, Some(0)),
+            (100, Some(100)),
+            (BLOCK, Some(4 * BLOCK)),
+            (4 * BLOCK + 7, Some(4 * BLOCK + 7)),
+            (5 * BLOCK, None),
+            (20 * BLOCK, None),
+        ] {
+            assert_eq!(content.written_from(position), want, "{position}");
+        }
     }
 
     #[test]
