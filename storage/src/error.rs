@@ -42,10 +42,6 @@ pub enum StorageError {
     #[error("{path} is no valid {what}: {reason}")]
     Malformed { path: PathBuf, what: &'static str, reason: &'static str },
     #[error(
-        "{path} is left over from an unfinished compaction: start Apache Kafka once to finish it"
-    )]
-    UnfinishedSwap { path: PathBuf },
-    #[error(
         "log directory {path} is in use by another process: stop it, or give another `log.dirs`"
     )]
     Locked { path: PathBuf },

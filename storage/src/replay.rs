@@ -201,7 +201,6 @@ impl LogReplay {
             Err(
                 error @ (StorageError::CorruptBatch { .. }
                 | StorageError::LostRecords { .. }
-                | StorageError::UnfinishedSwap { .. }
                 | StorageError::Malformed { .. }),
             ) => {
                 return Ok(Outcome::Offline { reason: error.to_string() });

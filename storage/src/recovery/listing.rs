@@ -5,7 +5,9 @@ use std::io;
 use std::path::Path;
 
 use protocol::model::Offset;
+use reactor::directory::Entry;
 
+use super::swap::finish_swaps;
 use crate::error::StorageError;
 use crate::replay::{OFFLINE, reason_offline};
 use crate::segment::{FileKind, SegmentFile};
@@ -23,11 +25,15 @@ pub(super) struct Listing {
 /// The largest segment: positions in the offset index are signed 32-bit numbers.
 const SEGMENT_SIZE_BYTES_MAX: u64 = i32::MAX as u64;
 
-/// Lists `directory`, and removes what an interrupted deletion or compaction has left that is nothing
-/// of the log.
+/// Lists `directory`. An interrupted compaction is finished or taken back before; what a deletion or a
+/// compaction has left that is nothing of the log is removed.
 pub(super) async fn list(directory: &Path) -> Result<Listing, StorageError> {
-    let entries =
-        reactor::directory::list(directory).await.map_err(StorageError::io("list", directory))?;
+    let mut entries = read(directory).await?;
+    let is_swap = |entry: &Entry| matches!(SegmentFile::parse(&entry.name), SegmentFile::Swap(..));
+    if entries.iter().any(is_swap) {
+        finish_swaps(directory, &entries).await?;
+        entries = read(directory).await?;
+    }
     let mut listing = Listing {
         segments: BTreeMap::new(),
         snapshots: Vec::new(),
@@ -48,17 +54,21 @@ pub(super) async fn list(directory: &Path) -> Result<Listing, StorageError> {
                 listing.segments.insert(base_offset, entry.size_bytes as u32);
             }
             SegmentFile::Kept(FileKind::ProducerSnapshot, offset) => listing.snapshots.push(offset),
-            SegmentFile::Discarded => remove(&path).await?,
-            SegmentFile::Swap => return Err(StorageError::UnfinishedSwap { path }),
+            SegmentFile::Discarded | SegmentFile::Cleaned(_) => remove(&path).await?,
             SegmentFile::Kept(FileKind::TransactionIndex, base_offset) => {
                 listing.transaction_indexes.insert(base_offset);
             }
             SegmentFile::Kept(FileKind::OffsetIndex | FileKind::TimeIndex, _)
+            | SegmentFile::Swap(..)
             | SegmentFile::Other => {}
         }
     }
     listing.snapshots.sort_unstable();
     Ok(listing)
+}
+
+async fn read(directory: &Path) -> Result<Vec<Entry>, StorageError> {
+    reactor::directory::list(directory).await.map_err(StorageError::io("list", directory))
 }
 
 /// Whether there is a segment in `directory` that is not empty.

@@ -8,9 +8,11 @@ mod known;
 mod listing;
 mod load;
 mod producers;
+mod swap;
 mod transactions;
 
 pub(crate) use indexes::{read_indexes, write_indexes};
 pub(crate) use listing::holds_records;
 pub(crate) use load::{Loaded, create_segment, is_zeros, load, remove_segment};
+pub(crate) use swap::end_of_segment;
 pub(crate) use transactions::read_aborted;

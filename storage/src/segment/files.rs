@@ -38,21 +38,28 @@ impl FileKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SegmentFile {
     Kept(FileKind, Offset),
-    /// `.deleted` or `.cleaned`: left over, nothing of the log.
+    /// `.deleted`: left over, nothing of the log.
     Discarded,
-    /// `.swap`: the result of a compaction that was about to replace segments.
-    Swap,
+    /// `.cleaned`: of a segment that a compaction has not written whole, or not renamed whole.
+    Cleaned(Offset),
+    /// `.swap`: of a segment that a compaction was about to put in the place of others.
+    Swap(FileKind, Offset),
     /// Checkpoints and whatever else is there.
     Other,
 }
 
 impl SegmentFile {
     pub(crate) fn parse(name: &str) -> SegmentFile {
-        if name.ends_with(".deleted") || name.ends_with(".cleaned") {
+        if name.ends_with(".deleted") {
             return SegmentFile::Discarded;
         }
-        if name.ends_with(".swap") {
-            return SegmentFile::Swap;
+        for (suffix, is_swap) in [(".swap", true), (".cleaned", false)] {
+            let Some(name) = name.strip_suffix(suffix) else { continue };
+            return match SegmentFile::parse(name) {
+                SegmentFile::Kept(kind, offset) if is_swap => SegmentFile::Swap(kind, offset),
+                SegmentFile::Kept(_, offset) => SegmentFile::Cleaned(offset),
+                _ => SegmentFile::Other,
+            };
         }
         let Some((offset, extension)) = name.split_once('.') else {
             return SegmentFile::Other;
@@ -86,7 +93,9 @@ mod tests {
                 SegmentFile::Kept(FileKind::ProducerSnapshot, Offset(0)),
             ),
             ("00000000000000000042.log.deleted", SegmentFile::Discarded),
-            ("00000000000000000042.log.swap", SegmentFile::Swap),
+            ("00000000000000000042.log.swap", SegmentFile::Swap(FileKind::Log, Offset(42))),
+            ("00000000000000000042.index.cleaned", SegmentFile::Cleaned(Offset(42))),
+            ("notes.swap", SegmentFile::Other),
             ("00000000000000000010-0000000001.checkpoint", SegmentFile::Other),
             ("partition.metadata", SegmentFile::Other),
             ("99999999999999999999.log", SegmentFile::Other),

@@ -10,6 +10,7 @@ use super::finding::Severity;
 use super::segment::{SegmentCheck, verify_segment};
 use crate::checkpoint::PartitionCheckpoint;
 use crate::error::StorageError;
+use crate::recovery::end_of_segment;
 use crate::segment::{FileKind, SegmentFile, path_of};
 use crate::small_file;
 use crate::state::{LeaderEpochs, Producers, partition_metadata};
@@ -60,15 +61,21 @@ pub(super) async fn verify_partition(
                 _,
             )
             | SegmentFile::Other => {}
-            SegmentFile::Discarded => {
+            SegmentFile::Discarded | SegmentFile::Cleaned(_) => {
                 let what = "left over from a deletion or a compaction";
                 let help = "the next start removes it";
                 check.verified.find(Severity::Mended, (&at, None), what, help);
             }
-            SegmentFile::Swap => {
-                let what = "left over from an unfinished compaction: the partition stays offline";
-                let help = "start Apache Kafka once to finish it";
-                check.verified.find(Severity::Damage, (&at, None), what, help);
+            SegmentFile::Swap(FileKind::Log, base_offset)
+                if end_of_segment(&at, base_offset).await.is_err() =>
+            {
+                let what = "of an unfinished compaction, and damaged: the partition stays offline";
+                check.verified.find(Severity::Damage, (&at, None), what, RESTORE);
+            }
+            SegmentFile::Swap(..) => {
+                let what = "left over from an unfinished compaction";
+                let help = "the next start finishes it, or takes it back";
+                check.verified.find(Severity::Mended, (&at, None), what, help);
             }
         }
     }

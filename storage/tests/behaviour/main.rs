@@ -17,4 +17,5 @@ mod recovery;
 mod replay;
 mod retention;
 mod support;
+mod swap;
 mod transactions;

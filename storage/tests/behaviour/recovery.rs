@@ -222,7 +222,6 @@ enum Outcome {
     CorruptBatch,
     LostRecords,
     Malformed,
-    UnfinishedSwap,
 }
 
 fn refusal(error: &StorageError) -> Outcome {
@@ -230,7 +229,6 @@ fn refusal(error: &StorageError) -> Outcome {
         StorageError::CorruptBatch { .. } => Outcome::CorruptBatch,
         StorageError::LostRecords { .. } => Outcome::LostRecords,
         StorageError::Malformed { .. } => Outcome::Malformed,
-        StorageError::UnfinishedSwap { .. } => Outcome::UnfinishedSwap,
         other => panic!("{other}"),
     }
 }
@@ -347,7 +345,7 @@ fn every_kind_of_file_in_every_condition() {
         (MetadataGone, (WHOLE, MENDED), (WHOLE, MENDED)),
         (MetadataGarbage, (Malformed, DAMAGE), (Malformed, DAMAGE)),
         (LeftoversOfADeletion, (WHOLE, MENDED), (WHOLE, MENDED)),
-        (LeftoversOfACompaction, (UnfinishedSwap, DAMAGE), (UnfinishedSwap, DAMAGE)),
+        (LeftoversOfACompaction, (CorruptBatch, DAMAGE), (CorruptBatch, DAMAGE)),
         (ForeignFiles, (WHOLE, NONE), (WHOLE, NONE)),
         (Indexes("index", Side::OtherSegments), (WHOLE, DAMAGE), (WHOLE, DAMAGE)),
     ];
