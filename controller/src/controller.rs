@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use protocol::error_code::ErrorCode;
-use protocol::model::{BrokerId, LeaderEpoch, MonotonicNs, Offset, PartitionId};
+use protocol::model::{BrokerId, LeaderEpoch, MonotonicNs, Offset, PartitionId, TimestampMs};
 use protocol::records::metadata::{AbortTransactionRecord, MetadataRecord};
 
 use crate::decide::{
@@ -27,8 +27,9 @@ use crate::metadata::{
     ControllerNode, FeatureRange, Fold, MetadataDelta, MetadataImage, SUPPORTED_FEATURES,
     encode_batch,
 };
-use crate::raft::{self, Node, Refused};
+use crate::raft::{self, KraftVersion, Node, Refused};
 use crate::request::{Request, Response};
+use crate::snapshot::{SnapshotContent, SnapshotId};
 
 /// The driver's name for a request that waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -86,6 +87,8 @@ pub struct Controller {
     committed: Arc<MetadataImage>,
     /// Nobody has been shown an image yet.
     unpublished: bool,
+    /// When the last batch of `committed` was appended.
+    committed_at: TimestampMs,
     /// Appended batches that are not committed, oldest first.
     uncommitted: VecDeque<Uncommitted>,
     /// Changes of a transaction that is open; they belong to the batch that ends it.
@@ -98,6 +101,7 @@ pub struct Controller {
 #[derive(Debug)]
 struct Uncommitted {
     next_offset: Offset,
+    appended_at: TimestampMs,
     /// `None` inside of a transaction.
     shown: Option<(MetadataImage, MetadataDelta)>,
 }
@@ -119,6 +123,7 @@ impl Controller {
             sessions: Sessions::default(),
             committed: Arc::default(),
             unpublished: true,
+            committed_at: TimestampMs::default(),
             uncommitted: VecDeque::new(),
             delta: MetadataDelta::default(),
             waiting: VecDeque::new(),
@@ -183,6 +188,33 @@ impl Controller {
         &self.committed
     }
 
+    /// What a snapshot of the committed image is made of; `None` before this leader committed any.
+    pub fn snapshot(&self) -> Option<SnapshotContent> {
+        if self.unpublished {
+            return None;
+        }
+        let quorum = self.raft.config();
+        let voters = match quorum.kraft_version {
+            KraftVersion::Static => None,
+            KraftVersion::Dynamic => Some((quorum.kraft_version, quorum.voters.clone())),
+        };
+        Some(SnapshotContent {
+            // All that is published was committed by this leader's own records.
+            id: SnapshotId {
+                end_offset: self.committed.next_offset(),
+                leader_epoch: self.raft.leader_epoch(),
+            },
+            last_contained_log_timestamp: self.committed_at,
+            voters,
+            image: Arc::clone(&self.committed),
+        })
+    }
+
+    /// `kraft.version` of this quorum.
+    pub fn kraft_version(&self) -> KraftVersion {
+        self.raft.config().kraft_version
+    }
+
     /// The image of all that was appended: what the next decision sees.
     pub fn appended_image(&self) -> &MetadataImage {
         self.fold.image()
@@ -205,7 +237,7 @@ impl Controller {
                     actions.push(Action::PersistQuorumState { text });
                 }
                 raft::Action::Append { base_offset, next_offset, batch } => {
-                    self.note_append(next_offset);
+                    self.note_append(now, next_offset);
                     actions.push(Action::Append { base_offset, next_offset, batch });
                 }
                 raft::Action::HighWatermark(offset) => self.commit(offset, actions),
@@ -221,11 +253,11 @@ impl Controller {
     }
 
     /// A batch is on its way to the log: this is what shows when it is committed.
-    fn note_append(&mut self, next_offset: Offset) {
+    fn note_append(&mut self, now: Now, next_offset: Offset) {
         self.fold.advance_to(next_offset);
         let shown = (!self.fold.in_transaction())
             .then(|| (self.fold.image().clone(), std::mem::take(&mut self.delta)));
-        self.uncommitted.push_back(Uncommitted { next_offset, shown });
+        self.uncommitted.push_back(Uncommitted { next_offset, appended_at: now.wall, shown });
     }
 
     /// Replays `records` and appends them. What a client asked for is one batch; when a broker that has
@@ -446,6 +478,7 @@ impl Controller {
             if let Some((image, delta)) = batch.shown {
                 let earlier = shown.map(|(_, delta)| delta).unwrap_or_default();
                 shown = Some((image, delta.merged_after(earlier)));
+                self.committed_at = batch.appended_at;
             }
         }
         if let Some((image, mut delta)) = shown {

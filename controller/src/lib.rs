@@ -15,4 +15,4 @@ pub use controller::{Action, Controller, Event, RequestToken};
 pub use format::{FormattedFile, METADATA_LOG_FOLDER, bootstrap_checkpoint, format_files};
 pub use load::{ControllerConfig, LoadError, Loader};
 pub use request::{Request, Response};
-pub use snapshot::{Snapshot, SnapshotError, SnapshotId};
+pub use snapshot::{Snapshot, SnapshotContent, SnapshotError, SnapshotId, SnapshotWriter};

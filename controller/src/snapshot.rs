@@ -2,12 +2,16 @@
 //! too. A header record, the records, a footer record; offsets count from 0 within the file.
 //! Source: KIP-630.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use protocol::model::{LeaderEpoch, Offset, TimestampMs};
 use protocol::record_batch::{BatchError, Batches};
 use protocol::records::metadata::MetadataRecord;
 
-use crate::metadata::{BatchContent, MetadataBatchError, decode_batch, encode_batch};
+use crate::metadata::{
+    BatchContent, MetadataBatchError, MetadataImage, decode_batch, encode_batch,
+};
 use crate::raft::{ControlRecord, KraftVersion, VoterSet, VoterSetError, encode_control_batch};
 
 /// Records in one batch of a snapshot, well below Kafka's 8 MiB for any record that we write.
@@ -29,6 +33,26 @@ pub struct Snapshot {
     /// `None` in snapshots of a static quorum and in `bootstrap.checkpoint`.
     pub voters: Option<(KraftVersion, VoterSet)>,
     pub records: Vec<MetadataRecord>,
+}
+
+/// What a snapshot is to be made of.
+#[derive(Clone, Debug)]
+pub struct SnapshotContent {
+    pub id: SnapshotId,
+    /// When the last batch below `id.end_offset` was appended.
+    pub last_contained_log_timestamp: TimestampMs,
+    /// Of a dynamic quorum.
+    pub voters: Option<(KraftVersion, VoterSet)>,
+    /// Its records are the snapshot's.
+    pub image: Arc<MetadataImage>,
+}
+
+impl SnapshotContent {
+    /// A writer that has the header, as of `now`.
+    pub fn writer(&self, now: TimestampMs) -> SnapshotWriter {
+        let timestamp = self.last_contained_log_timestamp;
+        SnapshotWriter::new(self.id.leader_epoch, now, timestamp, self.voters.as_ref())
+    }
 }
 
 /// Why bytes are no snapshot.
@@ -70,28 +94,84 @@ impl SnapshotId {
     }
 }
 
-impl Snapshot {
-    /// The file's bytes, written at `now` by the leader epoch that the snapshot ends in.
-    pub fn encode(&self, leader_epoch: LeaderEpoch, now: TimestampMs) -> Bytes {
-        let mut header = vec![ControlRecord::snapshot_header(self.last_contained_log_timestamp)];
-        if let Some((kraft_version, voters)) = &self.voters {
+/// The bytes of a snapshot in the making, a part of its records at a time: there may be very many.
+#[derive(Debug)]
+pub struct SnapshotWriter {
+    bytes: Vec<u8>,
+    next_offset: Offset,
+    leader_epoch: LeaderEpoch,
+    now: TimestampMs,
+}
+
+impl SnapshotWriter {
+    /// Records that one [`SnapshotWriter::push`] is best given.
+    pub const PART_RECORDS_MAX: usize = BATCH_RECORDS_MAX;
+
+    /// Begins with the header. The file is written at `now`; the log below it ends in `leader_epoch`,
+    /// with a batch of `last_contained_log_timestamp`. `voters` are those of a dynamic quorum.
+    pub fn new(
+        leader_epoch: LeaderEpoch,
+        now: TimestampMs,
+        last_contained_log_timestamp: TimestampMs,
+        voters: Option<&(KraftVersion, VoterSet)>,
+    ) -> Self {
+        let mut header = vec![ControlRecord::snapshot_header(last_contained_log_timestamp)];
+        if let Some((kraft_version, voters)) = voters {
             header.push(ControlRecord::kraft_version(*kraft_version));
             header.push(ControlRecord::KraftVoters(voters.to_record()));
         }
-        let mut bytes = Vec::new();
-        let mut offset = Offset::ZERO;
-        let mut push = |batch: Bytes, count: usize| {
-            bytes.extend_from_slice(&batch);
-            offset.0 += count as i64;
-            offset
-        };
-        let mut next =
-            push(encode_control_batch(Offset::ZERO, leader_epoch, now, &header), header.len());
-        for records in self.records.chunks(BATCH_RECORDS_MAX) {
-            next = push(encode_batch(next, leader_epoch, now, records), records.len());
+        let bytes = Vec::new();
+        let mut writer = SnapshotWriter { bytes, next_offset: Offset::ZERO, leader_epoch, now };
+        writer.push_control(&header);
+        writer
+    }
+
+    /// Adds records.
+    pub fn push(&mut self, records: &[MetadataRecord]) {
+        for records in records.chunks(BATCH_RECORDS_MAX) {
+            let batch = encode_batch(self.next_offset, self.leader_epoch, self.now, records);
+            self.push_batch(&batch, records.len());
         }
-        push(encode_control_batch(next, leader_epoch, now, &[ControlRecord::snapshot_footer()]), 1);
-        bytes.into()
+    }
+
+    /// The whole file, with its footer.
+    pub fn finish(mut self) -> Bytes {
+        self.push_control(&[ControlRecord::snapshot_footer()]);
+        self.bytes.into()
+    }
+
+    fn push_control(&mut self, records: &[ControlRecord]) {
+        let batch = encode_control_batch(self.next_offset, self.leader_epoch, self.now, records);
+        self.push_batch(&batch, records.len());
+    }
+
+    fn push_batch(&mut self, batch: &[u8], record_count: usize) {
+        self.bytes.extend_from_slice(batch);
+        self.next_offset.0 += record_count as i64;
+    }
+}
+
+impl Snapshot {
+    /// The file's bytes, written at `now` by the leader epoch that the snapshot ends in.
+    pub fn encode(&self, leader_epoch: LeaderEpoch, now: TimestampMs) -> Bytes {
+        let timestamp = self.last_contained_log_timestamp;
+        let mut writer = SnapshotWriter::new(leader_epoch, now, timestamp, self.voters.as_ref());
+        writer.push(&self.records);
+        writer.finish()
+    }
+
+    /// `last_contained_log_timestamp` of the snapshot that begins with `bytes`, which hold its first batch.
+    pub fn decode_timestamp(bytes: Bytes) -> Result<TimestampMs, SnapshotError> {
+        let first = Batches::new(bytes).next().ok_or(SnapshotError::NoHeader)?;
+        match decode_batch(&first?)?.content {
+            BatchContent::Control(records) => match records.first() {
+                Some((_, ControlRecord::SnapshotHeader(header))) => {
+                    Ok(TimestampMs(header.last_contained_log_timestamp))
+                }
+                Some(_) | None => Err(SnapshotError::NoHeader),
+            },
+            BatchContent::Metadata(_) => Err(SnapshotError::NoHeader),
+        }
     }
 
     pub fn decode(bytes: Bytes) -> Result<Self, SnapshotError> {

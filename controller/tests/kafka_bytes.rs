@@ -80,7 +80,7 @@ fn the_log_folds_to_the_cluster_that_it_was() {
 fn an_image_is_the_fold_of_its_own_records() {
     // INV-5, through a snapshot's bytes.
     let image = loaded().image().clone();
-    let snapshot = Snapshot { records: image.to_records(), ..Snapshot::default() };
+    let snapshot = Snapshot { records: image.to_records().collect(), ..Snapshot::default() };
     let decoded = Snapshot::decode(snapshot.encode(LeaderEpoch(4), TimestampMs(5))).unwrap();
     assert_eq!(decoded, snapshot);
     let mut fold = Fold::default();
@@ -105,7 +105,7 @@ fn a_snapshot_in_the_middle_of_the_log_replaces_what_is_below() {
     let snapshot = Snapshot {
         last_contained_log_timestamp: TimestampMs(1),
         voters: Some((KraftVersion::Dynamic, voters)),
-        records: below.image().to_records(),
+        records: below.image().to_records().collect(),
     };
     let mut loader = Loader::new();
     loader.snapshot(id, snapshot.encode(id.leader_epoch, TimestampMs(2))).unwrap();

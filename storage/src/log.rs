@@ -136,6 +136,19 @@ impl PartitionLog {
         lifecycle::create(volume, directory, config, topic_id).await.map(PartitionLog)
     }
 
+    /// Makes an empty log in `directory` that begins at `start`, in place of what lies there: a snapshot
+    /// has all of it. On return it is durable; a crash before leaves a log that ends below `start`, or
+    /// none. Never for a log of which a journal may hold records.
+    pub async fn restart_at(
+        volume: &Rc<Volume>,
+        directory: &Path,
+        config: LogConfig,
+        topic_id: TopicId,
+        start: Offset,
+    ) -> Result<PartitionLog, StorageError> {
+        lifecycle::restart_at(volume, directory, config, topic_id, start).await.map(PartitionLog)
+    }
+
     /// Opens what is in `directory`. After an unclean stop it scans from the recovery point, cuts off
     /// the first batch that is not whole and all behind it, and rebuilds indexes and states.
     pub async fn open(

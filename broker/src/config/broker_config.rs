@@ -10,6 +10,7 @@ use reactor::net::SocketAddr;
 use super::connections::HostAddresses;
 use super::listener::{Endpoint, Listener, ListenerError};
 use super::memory::MemoryFloor;
+use super::metadata_log::MetadataLogConfig;
 use super::properties::Properties;
 
 /// What one node runs with. Durations in milliseconds and sizes in bytes, as Kafka's keys have them.
@@ -48,7 +49,7 @@ pub struct BrokerConfig {
     pub delete_topics: bool,
     pub partition_count_default: i32,
     pub replication_factor_default: i16,
-    pub metadata_segment_size_bytes: u64,
+    pub metadata_log: MetadataLogConfig,
     /// Before the first of what is done from time to time.
     pub initial_task_delay_ms: u64,
     pub retention_check_ms: u64,
@@ -160,7 +161,7 @@ impl BrokerConfig {
             partition_count_default: reader.size("num.partitions") as i32,
             replication_factor_default: reader.integer("default.replication.factor").unwrap_or(1)
                 as i16,
-            metadata_segment_size_bytes: reader.size("metadata.log.segment.bytes") as u64,
+            metadata_log: MetadataLogConfig::read(&reader),
             initial_task_delay_ms: reader.duration_ms("log.initial.task.delay.ms"),
             retention_check_ms: reader.duration_ms("log.retention.check.interval.ms"),
             producer_id_expiration_check_ms: reader
@@ -175,7 +176,7 @@ impl BrokerConfig {
 const DURATION_MS_MAX: u64 = 100 * 366 * 24 * 3_600_000;
 
 /// Reads keys. What does not fit, [`check_keys`] has told already: it is read as the default.
-struct Reader<'a>(&'a Properties);
+pub(super) struct Reader<'a>(&'a Properties);
 
 impl<'a> Reader<'a> {
     fn text(&self, key: &str) -> Option<&'a str> {
@@ -189,12 +190,12 @@ impl<'a> Reader<'a> {
         text.split(',').map(|one| one.trim().to_owned()).filter(|one| !one.is_empty()).collect()
     }
 
-    fn integer(&self, key: &str) -> Option<i64> {
+    pub(super) fn integer(&self, key: &str) -> Option<i64> {
         self.text(key)?.parse().ok()
     }
 
     /// A number that has a default; a negative one is as good as none: all that may be are limits.
-    fn size(&self, key: &'static str) -> usize {
+    pub(super) fn size(&self, key: &'static str) -> usize {
         self.integer(key).map_or(0, |value| usize::try_from(value).unwrap_or(usize::MAX))
     }
 

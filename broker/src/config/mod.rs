@@ -5,6 +5,7 @@ mod broker_config;
 mod connections;
 mod listener;
 mod memory;
+mod metadata_log;
 #[cfg(test)]
 mod page;
 mod properties;
@@ -16,4 +17,5 @@ pub use listener::{Endpoint, Listener, ListenerError};
 pub use memory::{
     MemoryFloor, MemoryShares, SMALL_FRAME_SIZE_BYTES_MAX, SMALL_FRAMES_PART, TooLittleMemory,
 };
+pub use metadata_log::MetadataLogConfig;
 pub use properties::{Properties, PropertiesError};

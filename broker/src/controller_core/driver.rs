@@ -20,6 +20,7 @@ use storage::{
 
 use super::directories::OpenedDirectory;
 use super::publisher::Publisher;
+use super::snapshots::SnapshotKeeper;
 use super::startup::{self, StartError, Started};
 use super::views::Views;
 use crate::cores::{Closed, Core, CoreRequest, Deadline, ReplyTo};
@@ -35,6 +36,7 @@ pub struct ControllerCore {
     fatal: Fatal,
     log: PartitionLog,
     quorum_state: std::path::PathBuf,
+    snapshots: Rc<SnapshotKeeper>,
     machine: RefCell<Controller>,
     views: RefCell<Views>,
     metadata_directory: std::path::PathBuf,
@@ -66,8 +68,15 @@ impl ControllerCore {
         };
         let mut running = None;
         if let Some(started) = started {
-            let Started { machine, log, quorum_state, views, directories, own_of_metadata } =
-                started;
+            let Started {
+                machine,
+                log,
+                quorum_state,
+                snapshots,
+                views,
+                directories,
+                own_of_metadata,
+            } = started;
             let metadata_directory = core.node.config.metadata_log_dir.clone();
             let controller = Rc::new(ControllerCore {
                 core: core.clone(),
@@ -75,6 +84,7 @@ impl ControllerCore {
                 fatal: fatal.clone(),
                 log,
                 quorum_state,
+                snapshots: snapshots.clone(),
                 machine: RefCell::new(machine),
                 views: RefCell::new(views),
                 metadata_directory,
@@ -89,6 +99,7 @@ impl ControllerCore {
                 cores_ended: Cell::new(false),
             });
             let executor = reactor::spawn(controller.clone().execute());
+            let keeper = reactor::spawn(snapshots.run());
             match controller.join_cluster().await {
                 Ok(()) => {
                     // Before a client can make a topic of a stray's name.
@@ -99,7 +110,7 @@ impl ControllerCore {
                 }
                 Err(error) => fatal.raise(error.to_string()),
             }
-            running = Some((controller, executor, directories, own_of_metadata));
+            running = Some((controller, executor, keeper, directories, own_of_metadata));
         }
         // The sender lives as long as the process: an error here would mean the same.
         let _ = stop.recv().await;
@@ -108,9 +119,9 @@ impl ControllerCore {
         }
         let closed = publisher.stop_all().await;
         // All locks are held to the end.
-        if let Some((controller, executor, directories, _locked)) = running {
+        if let Some((controller, executor, keeper, directories, _locked)) = running {
             controller.leave_cluster().await;
-            drop(executor);
+            drop((executor, keeper));
             controller.close(directories, closed).await;
         }
     }
@@ -311,6 +322,9 @@ impl ControllerCore {
                     self.publisher.prepare(Arc::new(preparation)).await;
                 }
                 self.publisher.publish(Arc::new(preparations.last)).await;
+                if let Some(content) = self.machine.borrow().snapshot() {
+                    self.snapshots.committed(content);
+                }
                 self.tell_assignments();
             }
             Action::Respond { token, response } => {
@@ -389,6 +403,7 @@ impl ControllerCore {
         next_offset: Offset,
         batch: bytes::Bytes,
     ) -> Result<(), StorageError> {
+        let size_bytes = batch.len();
         let batch = RecordBatch::new(batch).expect("the controller encodes whole batches");
         let how = AppendAsLeader {
             leader_epoch: self.machine.borrow().leader_epoch(),
@@ -399,6 +414,7 @@ impl ControllerCore {
         match self.log.append_as_leader(&[batch], how) {
             Ok(Appended::New { base_offset: base, next_offset: next }) => {
                 assert_eq!((base, next), (base_offset, next_offset), "the log ends elsewhere");
+                self.snapshots.appended(size_bytes);
                 Ok(())
             }
             Ok(duplicate) => unreachable!("a metadata batch has no producer: {duplicate:?}"),

@@ -4,8 +4,10 @@
 mod assignments;
 mod directories;
 mod driver;
+mod metadata_log;
 mod publisher;
 mod question;
+mod snapshots;
 mod startup;
 mod views;
 

@@ -2,24 +2,23 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use controller::decide::Settings;
 use controller::metadata::{ConfigResource, MetadataImage};
 use controller::raft::{Endpoint, KRAFT_VERSION_MAX, Voter, VoterSet};
-use controller::{
-    Controller, ControllerConfig, LoadError, Loader, Snapshot, SnapshotError, SnapshotId,
-};
+use controller::{Controller, ControllerConfig, LoadError, Snapshot, SnapshotError};
 use protocol::error_code::ErrorCode;
-use protocol::model::{DirectoryId, Offset, ReplicaKey, Uuid};
-use protocol::record_batch::{BatchError, Batches};
+use protocol::model::{DirectoryId, Offset, ReplicaKey};
+use protocol::record_batch::BatchError;
 use protocol::records::metadata::MetadataRecord;
-use storage::{
-    LogConfig, LogDirectory, Opening, PartitionLog, ReadError, StorageError, TopicPartition, Volume,
-};
+use storage::{LogDirectory, PartitionLog, ReadError, StorageError, TopicPartition, Volume};
 
 use super::assignments::Assignments;
 use super::directories::{self, OpenedDirectories, OpenedDirectory, random_uuid};
+use super::metadata_log::{self, LoadedLog};
+use super::snapshots::SnapshotKeeper;
 use super::views::{Directory, Views};
 use crate::config::{BrokerConfig, topic_settings};
 use crate::cores::{Core, Placement};
@@ -28,9 +27,6 @@ use crate::cores::{Core, Placement};
 pub const METADATA_DIRECTORY: &str = "__cluster_metadata-0";
 const QUORUM_STATE: &str = "quorum-state";
 const BOOTSTRAP_CHECKPOINT: &str = "bootstrap.checkpoint";
-
-/// What the metadata log is read by.
-const REPLAY_READ_BYTES: usize = 1 << 20;
 
 /// Why a node does not start; each text says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +66,11 @@ pub enum StartError {
     Replay(#[from] ReadError),
     #[error("the controller refuses to {what}: {}", .error.name())]
     Refused { what: &'static str, error: ErrorCode },
+    #[error(
+        "{directory} has no snapshot that can be read from which the metadata log, which begins at \
+         offset {log_start}, goes on: restore the newest *.checkpoint file there from a copy"
+    )]
+    NoSnapshot { directory: PathBuf, log_start: Offset },
     #[error("stopped while starting")]
     Stopped,
 }
@@ -79,6 +80,7 @@ pub struct Started {
     pub machine: Controller,
     pub log: PartitionLog,
     pub quorum_state: PathBuf,
+    pub snapshots: Rc<SnapshotKeeper>,
     pub views: Views,
     pub directories: Vec<OpenedDirectory>,
     /// Of the metadata log, where that has a directory of its own: locked, as the others are.
@@ -108,7 +110,9 @@ pub async fn start(core: &Core) -> Result<Started, StartError> {
     let incarnation_id = random_uuid();
     let bootstrap = read_bootstrap(metadata).await?;
     let directory = metadata.join(METADATA_DIRECTORY);
-    let (log, loader) = load_log(core, &directory, is_clean).await?;
+    let loaded = metadata_log::load(core, &directory, is_clean).await?;
+    let snapshots = SnapshotKeeper::new(config.metadata_log, directory.clone(), &loaded);
+    let LoadedLog { log, loader, .. } = loaded;
     let quorum_state = directory.join(QUORUM_STATE);
     let stored = read_if_there(&quorum_state).await?;
     let controller_config = ControllerConfig {
@@ -156,7 +160,7 @@ pub async fn start(core: &Core) -> Result<Started, StartError> {
         assignments: Assignments::default(),
         topic_settings: Arc::default(),
     };
-    Ok(Started { machine, log, quorum_state, views, directories, own_of_metadata })
+    Ok(Started { machine, log, quorum_state, snapshots, views, directories, own_of_metadata })
 }
 
 /// Fails with the error that the controller answered, if it is one.
@@ -236,57 +240,6 @@ fn describe(opened: &OpenedDirectory) -> Directory {
         partition_count: 0,
         found: partitions.collect(),
     }
-}
-
-/// Opens or makes the metadata log and reads all of it. What is read is durable: opening flushes what
-/// an unclean stop left.
-async fn load_log(
-    core: &Core,
-    directory: &Path,
-    clean: bool,
-) -> Result<(PartitionLog, Loader), StartError> {
-    let config = &core.node.config;
-    let mut loader = Loader::new();
-    let entries = match reactor::directory::list(directory).await {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-        Err(source) => return Err(StartError::Read { path: directory.to_owned(), source }),
-    };
-    let newest = entries.iter().filter_map(|entry| SnapshotId::from_file_name(&entry.name)).max();
-    if let Some(id) = newest {
-        let path = directory.join(id.file_name());
-        let bytes = reactor::directory::read(&path)
-            .await
-            .map_err(|source| StartError::Read { path, source })?;
-        loader.snapshot(id, bytes.into())?;
-    }
-    let log_config = LogConfig {
-        segment_size_bytes: u32::try_from(config.metadata_segment_size_bytes).unwrap_or(u32::MAX),
-        ..LogConfig::default()
-    };
-    let has_log = entries.iter().any(|entry| entry.name.ends_with(".log"));
-    // Never a core's volume: the metadata log is flushed by itself, into its own segments.
-    let volume = Volume::new(&config.metadata_log_dir, config.storage.clone(), core.chunks.clone());
-    let log = if has_log {
-        // Only what is committed, and so flushed, is in a snapshot.
-        let recovery_point = newest.filter(|_| !clean).map_or(Offset::ZERO, |id| id.end_offset);
-        let opening = Opening { clean, recovery_point, ..Opening::default() };
-        PartitionLog::open(&volume, directory, log_config, opening).await?
-    } else {
-        PartitionLog::create(&volume, directory, log_config, Uuid::ONE).await?
-    };
-    let mut from = loader.next_offset().max(log.log_start_offset());
-    while from < log.log_end_offset() {
-        let read = log.read(from, REPLAY_READ_BYTES, true, log.log_end_offset()).await?;
-        assert!(read.next_offset > from, "reading from {from} made no way");
-        for slice in read.slices {
-            for batch in Batches::new(slice) {
-                loader.batch(&batch?)?;
-            }
-        }
-        from = read.next_offset;
-    }
-    Ok((log, loader))
 }
 
 async fn read_bootstrap(directory: &Path) -> Result<Vec<MetadataRecord>, StartError> {

@@ -1,5 +1,7 @@
 //! The image: what a prefix of the metadata log says about the cluster.
 
+mod records;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -412,66 +414,4 @@ impl MetadataImage {
         }
         Ok(())
     }
-
-    /// Records whose fold is this image: the content of a snapshot. In Kafka's order, so that each
-    /// record finds what it refers to.
-    pub fn to_records(&self) -> Vec<MetadataRecord> {
-        let mut records = Vec::new();
-        let level = |(name, level): (&Arc<str>, &i16)| {
-            MetadataRecord::FeatureLevel(FeatureLevelRecord {
-                name: (**name).into(),
-                feature_level: *level,
-            })
-        };
-        // `metadata.version` first: it says how to read what follows.
-        let (first, others): (Vec<_>, Vec<_>) =
-            self.features.iter().partition(|(name, _)| ***name == *METADATA_VERSION);
-        records.extend(first.into_iter().chain(others).map(level));
-        records.extend(
-            self.brokers.values().map(|broker| MetadataRecord::RegisterBroker(broker.to_record())),
-        );
-        records.extend(
-            self.controllers
-                .values()
-                .map(|controller| MetadataRecord::RegisterController(controller.to_record())),
-        );
-        for topic in self.topics.iter() {
-            push_topic(topic, &mut records);
-        }
-        for (resource, configs) in self.configs.iter() {
-            records.extend(configs.iter().map(|(name, value)| {
-                MetadataRecord::Config(ConfigRecord {
-                    resource_type: resource.kind.to_wire(),
-                    resource_name: (*resource.name).into(),
-                    name: (**name).into(),
-                    value: Some((**value).into()),
-                })
-            }));
-        }
-        if self.next_producer_id > ProducerId(0) {
-            records.push(MetadataRecord::ProducerIds(ProducerIdsRecord {
-                broker_id: -1,
-                broker_epoch: -1,
-                next_producer_id: self.next_producer_id.0,
-            }));
-        }
-        if self.zk_migration_state != 0 {
-            records.push(MetadataRecord::ZkMigrationState(
-                protocol::records::metadata::ZkMigrationStateRecord {
-                    zk_migration_state: self.zk_migration_state,
-                },
-            ));
-        }
-        records
-    }
-}
-
-fn push_topic(topic: &Topic, records: &mut Vec<MetadataRecord>) {
-    records.push(MetadataRecord::Topic(protocol::records::metadata::TopicRecord {
-        name: (*topic.name).into(),
-        topic_id: topic.id,
-    }));
-    records.extend(topic.partitions.iter().map(|(&partition_id, partition)| {
-        MetadataRecord::Partition(partition.to_record(topic.id, partition_id))
-    }));
 }

@@ -20,7 +20,9 @@ use crate::error::{ReadError, StorageError};
 use crate::index::transaction_index;
 use crate::journal::FenceKind;
 use crate::log_directory::{DELETE_SUFFIX, TopicPartition, renamed};
-use crate::recovery::{Loaded, create_segment, holds_records, load, remove_segment, write_indexes};
+use crate::recovery::{
+    Loaded, create_segment, holds_records, list, load, remove_segment, write_indexes,
+};
 use crate::segment::{FileKind, Indexes, Selection, path_of};
 use crate::state::partition_metadata;
 use crate::trash::Discarded;
@@ -51,6 +53,28 @@ async fn make(directory: &Path, topic_id: TopicId) -> Result<(), StorageError> {
     // Kafka takes a log without this file for a stray one: it is durable before anything else.
     partition_metadata::write(directory, topic_id).await?;
     create_segment(directory, Offset::ZERO).await
+}
+
+pub(super) async fn restart_at(
+    volume: &Rc<Volume>,
+    directory: &Path,
+    config: LogConfig,
+    topic_id: TopicId,
+    start: Offset,
+) -> Result<Rc<Inner>, StorageError> {
+    let made = async || {
+        reactor::directory::create_all(directory)
+            .await
+            .map_err(StorageError::io("create", directory))?;
+        // The newest first: a crash leaves a log that still ends too early.
+        for &base_offset in list(directory).await?.segments.keys().rev() {
+            remove_segment(directory, base_offset).await?;
+        }
+        partition_metadata::write(directory, topic_id).await?;
+        create_segment(directory, start).await
+    };
+    volume.space().on_reserve(made).await?;
+    open(volume, directory, config, Opening::default()).await
 }
 
 pub(super) async fn open(

@@ -13,9 +13,9 @@ use crate::replay::{OFFLINE, reason_offline};
 use crate::segment::{FileKind, SegmentFile};
 
 /// The files of one log.
-pub(super) struct Listing {
+pub(crate) struct Listing {
     /// Segments by base offset, with the size of their files.
-    pub(super) segments: BTreeMap<Offset, u32>,
+    pub(crate) segments: BTreeMap<Offset, u32>,
     /// Offsets of the producer snapshots, ascending.
     pub(super) snapshots: Vec<Offset>,
     /// Segments that have a file of aborted transactions.
@@ -27,7 +27,7 @@ const SEGMENT_SIZE_BYTES_MAX: u64 = i32::MAX as u64;
 
 /// Lists `directory`. An interrupted compaction is finished or taken back before; what a deletion or a
 /// compaction has left that is nothing of the log is removed.
-pub(super) async fn list(directory: &Path) -> Result<Listing, StorageError> {
+pub(crate) async fn list(directory: &Path) -> Result<Listing, StorageError> {
     let mut entries = read(directory).await?;
     let is_swap = |entry: &Entry| matches!(SegmentFile::parse(&entry.name), SegmentFile::Swap(..));
     if entries.iter().any(is_swap) {

@@ -55,7 +55,12 @@ struct Run<'a> {
 pub fn run(scenario: &Scenario) -> Result<Outcome, Failure> {
     // The world begins healthy, so that every run has a broker to harm.
     let simulation = Simulation::new(scenario.seed, Knobs::default());
-    let mut overrides = format!("log.segment.bytes={}\n", scenario.segment_size_bytes);
+    // Snapshots of the metadata every few changes, and little of their log kept.
+    let mut overrides = format!(
+        "log.segment.bytes={}\nmetadata.log.max.record.bytes.between.snapshots=1000\n\
+         metadata.log.segment.ms=5000\nmetadata.max.retention.bytes=20000\n",
+        scenario.segment_size_bytes
+    );
     if scenario.memory.is_some() {
         overrides.push_str(SMALL_REQUESTS);
     }

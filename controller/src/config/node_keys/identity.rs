@@ -51,21 +51,21 @@ pub const IDENTITY: &[Key] = keys! {
     "metadata.log.dir": String, Any, High, ReadOnly, Honoured;
     /// How many bytes of records are written to the metadata log before a snapshot replaces them.
     "metadata.log.max.record.bytes.between.snapshots": Long = "20971520",
-        AtLeast(1), High, ReadOnly, NoEffect;
+        AtLeast(1), High, ReadOnly, Honoured;
     /// The longest time between two snapshots of the metadata, where records were written in
     /// between; 0 for none by time.
-    "metadata.log.max.snapshot.interval.ms": Long = "3600000", AtLeast(0), High, ReadOnly, NoEffect;
+    "metadata.log.max.snapshot.interval.ms": Long = "3600000", AtLeast(0), High, ReadOnly, Honoured;
     /// The size at which a new segment of the metadata log begins.
     "metadata.log.segment.bytes": Int = "1073741824", AtLeast(8_388_608), High, ReadOnly, Honoured;
     /// The age at which a new segment of the metadata log begins.
-    "metadata.log.segment.ms": Long = "604800000", Any, High, ReadOnly, NoEffect;
+    "metadata.log.segment.ms": Long = "604800000", Any, High, ReadOnly, Honoured;
     /// How often an idle controller writes a record that does nothing, so that the log's end moves;
     /// 0 for never.
     "metadata.max.idle.interval.ms": Int = "500", AtLeast(0), Low, ReadOnly, NoEffect;
     /// How many bytes of metadata log and snapshots are kept beyond what is needed to start.
-    "metadata.max.retention.bytes": Long = "104857600", Any, High, ReadOnly, NoEffect;
+    "metadata.max.retention.bytes": Long = "104857600", Any, High, ReadOnly, Honoured;
     /// How long segments of the metadata log and snapshots are kept beyond what is needed to start.
-    "metadata.max.retention.ms": Long = "604800000", Any, High, ReadOnly, NoEffect;
+    "metadata.max.retention.ms": Long = "604800000", Any, High, ReadOnly, Honoured;
     /// How many cores the node runs on; where it is not set, all that the process may use. Each
     /// core is a thread with its own partitions and connections.
     "millrace.cores": Int, Between(1, 1_024), Low, ReadOnly, Honoured;
