@@ -18,16 +18,17 @@ use protocol::records::metadata::{AbortTransactionRecord, MetadataRecord};
 
 use crate::decide::{
     Decision, Draw, Now, RECORDS_PER_DECISION_MAX, Sessions, View, allocate_producer_ids,
-    alter_configs, assign_replicas_to_dirs, bootstrap_feature_records, bootstrap_records,
-    broker_heartbeat, broker_registration, create_partitions, create_topics, delete_topics,
-    fence_broker, incremental_alter_configs,
+    alter_configs, alter_partition_reassignments, assign_replicas_to_dirs,
+    bootstrap_feature_records, bootstrap_records, broker_heartbeat, broker_registration,
+    create_partitions, create_topics, delete_topics, elect_leaders, fence_broker,
+    incremental_alter_configs, unregister_broker, update_features,
 };
 use crate::load::ControllerConfig;
 use crate::metadata::{
     ControllerNode, FeatureRange, Fold, MetadataDelta, MetadataImage, SUPPORTED_FEATURES,
     encode_batch,
 };
-use crate::raft::{self, KraftVersion, Node, Refused};
+use crate::raft::{self, KraftVersion, Node, Refused, describe_quorum};
 use crate::request::{Request, Response};
 use crate::snapshot::{SnapshotContent, SnapshotId};
 
@@ -398,6 +399,23 @@ impl Controller {
                 incremental_alter_configs(&view, request),
                 Response::IncrementalAlterConfigs,
             )),
+            Request::ElectLeaders(request) => {
+                elect_leaders(&view, request).map(|decision| wrap(decision, Response::ElectLeaders))
+            }
+            Request::AlterPartitionReassignments(request) => Ok(wrap(
+                alter_partition_reassignments(&view, request),
+                Response::AlterPartitionReassignments,
+            )),
+            Request::UpdateFeatures { version, request } => Ok(wrap(
+                update_features(&view, self.kraft_version(), *version, request),
+                Response::UpdateFeatures,
+            )),
+            Request::UnregisterBroker(request) => unregister_broker(&view, request)
+                .map(|decision| wrap(decision, Response::UnregisterBroker)),
+            Request::DescribeQuorum { version, request } => {
+                let described = describe_quorum(&self.raft, now.wall, *version, request);
+                Ok(Decision::answer(Response::DescribeQuorum(described)))
+            }
             Request::BrokerRegistration(request) => broker_registration(&view, request)
                 .map(|decision| wrap(decision, Response::BrokerRegistration)),
             Request::BrokerHeartbeat(request) => broker_heartbeat(&view, request)
@@ -410,7 +428,7 @@ impl Controller {
         };
         decided.unwrap_or_else(|refusal| Decision {
             records: Vec::new(),
-            response: request.refuse(refusal.error),
+            response: request.refuse_because(refusal.error, Some(&refusal.message)),
         })
     }
 

@@ -6,12 +6,14 @@ use protocol::messages::create_topics::CreatableTopicResult;
 use protocol::messages::delete_topics::{DeletableTopicResult, DeleteTopicState};
 use protocol::messages::{
     AllocateProducerIdsRequest, AllocateProducerIdsResponse, AlterConfigsRequest,
-    AlterConfigsResponse, AssignReplicasToDirsRequest, AssignReplicasToDirsResponse,
-    BrokerHeartbeatRequest, BrokerHeartbeatResponse, BrokerRegistrationRequest,
-    BrokerRegistrationResponse, CreatePartitionsRequest, CreatePartitionsResponse,
-    CreateTopicsRequest, CreateTopicsResponse, DeleteTopicsRequest, DeleteTopicsResponse,
-    IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse, alter_configs,
-    incremental_alter_configs,
+    AlterConfigsResponse, AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse,
+    AssignReplicasToDirsRequest, AssignReplicasToDirsResponse, BrokerHeartbeatRequest,
+    BrokerHeartbeatResponse, BrokerRegistrationRequest, BrokerRegistrationResponse,
+    CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest, CreateTopicsResponse,
+    DeleteTopicsRequest, DeleteTopicsResponse, DescribeQuorumRequest, DescribeQuorumResponse,
+    ElectLeadersRequest, ElectLeadersResponse, IncrementalAlterConfigsRequest,
+    IncrementalAlterConfigsResponse, UnregisterBrokerRequest, UnregisterBrokerResponse,
+    UpdateFeaturesRequest, UpdateFeaturesResponse, alter_configs, incremental_alter_configs,
 };
 use protocol::model::TopicId;
 
@@ -27,6 +29,17 @@ pub enum Request {
     CreatePartitions(CreatePartitionsRequest),
     AlterConfigs(AlterConfigsRequest),
     IncrementalAlterConfigs(IncrementalAlterConfigsRequest),
+    ElectLeaders(ElectLeadersRequest),
+    AlterPartitionReassignments(AlterPartitionReassignmentsRequest),
+    UpdateFeatures {
+        version: i16,
+        request: UpdateFeaturesRequest,
+    },
+    UnregisterBroker(UnregisterBrokerRequest),
+    DescribeQuorum {
+        version: i16,
+        request: DescribeQuorumRequest,
+    },
     BrokerRegistration(BrokerRegistrationRequest),
     BrokerHeartbeat(BrokerHeartbeatRequest),
     AllocateProducerIds(AllocateProducerIdsRequest),
@@ -41,6 +54,11 @@ pub enum Response {
     CreatePartitions(CreatePartitionsResponse),
     AlterConfigs(AlterConfigsResponse),
     IncrementalAlterConfigs(IncrementalAlterConfigsResponse),
+    ElectLeaders(ElectLeadersResponse),
+    AlterPartitionReassignments(AlterPartitionReassignmentsResponse),
+    UpdateFeatures(UpdateFeaturesResponse),
+    UnregisterBroker(UnregisterBrokerResponse),
+    DescribeQuorum(DescribeQuorumResponse),
     BrokerRegistration(BrokerRegistrationResponse),
     BrokerHeartbeat(BrokerHeartbeatResponse),
     AllocateProducerIds(AllocateProducerIdsResponse),
@@ -50,7 +68,13 @@ pub enum Response {
 impl Request {
     /// The answer when all of the request fails with `error`.
     pub fn refuse(&self, error: ErrorCode) -> Response {
+        self.refuse_because(error, None)
+    }
+
+    /// The same, with a word about why, where the answer has a place for it.
+    pub(crate) fn refuse_because(&self, error: ErrorCode, message: Option<&str>) -> Response {
         let error_code = error.into();
+        let error_message = message.map(Into::into);
         match self {
             Request::CreateTopics(request) => {
                 let topics = request.topics.iter().map(|topic| CreatableTopicResult {
@@ -102,6 +126,32 @@ impl Request {
                     ..Default::default()
                 })
             }
+            Request::ElectLeaders(_) => Response::ElectLeaders(ElectLeadersResponse {
+                error_code,
+                ..ElectLeadersResponse::default()
+            }),
+            Request::AlterPartitionReassignments(_) => {
+                Response::AlterPartitionReassignments(AlterPartitionReassignmentsResponse {
+                    error_code,
+                    error_message,
+                    ..AlterPartitionReassignmentsResponse::default()
+                })
+            }
+            Request::UpdateFeatures { .. } => Response::UpdateFeatures(UpdateFeaturesResponse {
+                error_code,
+                error_message,
+                ..UpdateFeaturesResponse::default()
+            }),
+            Request::UnregisterBroker(_) => Response::UnregisterBroker(UnregisterBrokerResponse {
+                error_code,
+                error_message,
+                ..UnregisterBrokerResponse::default()
+            }),
+            Request::DescribeQuorum { .. } => Response::DescribeQuorum(DescribeQuorumResponse {
+                error_code,
+                error_message,
+                ..DescribeQuorumResponse::default()
+            }),
             Request::BrokerRegistration(_) => {
                 Response::BrokerRegistration(BrokerRegistrationResponse {
                     error_code,

@@ -43,4 +43,5 @@ pub use log::{
 pub use log_directory::{CleanShutdown, LogDirectory, LogOffsets, MetaProperties, TopicPartition};
 pub use replay::{ReplayProgress, Replayed};
 pub use settings::Settings;
+pub use state::ActiveProducer;
 pub use volume::Volume;

@@ -28,6 +28,7 @@ use crate::config::LogConfig;
 use crate::error::{AppendError, RaiseLogStartError, ReadError, StorageError};
 use crate::index::AbortedTransaction;
 use crate::segment::Selection;
+use crate::state::ActiveProducer;
 use crate::volume::Volume;
 pub(crate) use state::Inner;
 pub(crate) use submit::JournalShare;
@@ -340,6 +341,12 @@ impl PartitionLog {
     /// The record with the largest timestamp, the first of several.
     pub async fn max_timestamp(&self) -> Result<Option<TimestampOffset>, StorageError> {
         self.0.max_timestamp().await
+    }
+
+    /// The producers whose sequences this log keeps, by id.
+    pub fn active_producers(&self) -> Vec<ActiveProducer> {
+        let state = self.0.state.borrow();
+        state.producers.iter().map(|(&id, producer)| producer.describe(id)).collect()
     }
 
     /// The epoch of the last batch.

@@ -45,6 +45,8 @@ pub struct BrokerConfig {
     /// Of hosts that limits of connections name, once they are looked up.
     pub host_addresses: HostAddresses,
     pub fetch_size_bytes_max: usize,
+    /// Partitions in one answer of DescribeTopicPartitions.
+    pub request_partition_count_max: usize,
     pub auto_create_topics: bool,
     pub delete_topics: bool,
     pub partition_count_default: i32,
@@ -156,6 +158,7 @@ impl BrokerConfig {
             connections_idle_ms_max: reader.duration_ms("connections.max.idle.ms"),
             host_addresses: HostAddresses::new(),
             fetch_size_bytes_max: reader.size("fetch.max.bytes"),
+            request_partition_count_max: reader.size("max.request.partition.size.limit"),
             auto_create_topics: reader.boolean("auto.create.topics.enable"),
             delete_topics: reader.boolean("delete.topic.enable"),
             partition_count_default: reader.size("num.partitions") as i32,

@@ -153,6 +153,7 @@ pub async fn start(core: &Core) -> Result<Started, StartError> {
     let views = Views {
         cluster_id,
         incarnation_id,
+        kraft_version: machine.kraft_version().level(),
         directories: described,
         settings: Arc::new(settings),
         placement: Arc::new(Placement::new(core.mesh.core_count())),

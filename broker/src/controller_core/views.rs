@@ -34,6 +34,8 @@ pub struct Directory {
 pub struct Views {
     pub cluster_id: Arc<str>,
     pub incarnation_id: Uuid,
+    /// Of the quorum.
+    pub kraft_version: i16,
     pub directories: Vec<Directory>,
     pub settings: Arc<controller::decide::Settings>,
     pub placement: Arc<Placement>,
@@ -113,6 +115,7 @@ impl Views {
         let view = ClusterView {
             cluster_id: self.cluster_id.clone(),
             image: image.clone(),
+            kraft_version: self.kraft_version,
             placement: self.placement.clone(),
             settings: self.topic_settings.clone(),
             defaults: self.settings.clone(),

@@ -43,6 +43,15 @@ pub async fn run(core: Rc<Core>, mut inbox: Inbox<CoreRequest, CoreReply>, targe
             (CoreRequest::DeleteRecords(question), Some(reply)) => {
                 serve_remote(&core, question, reply);
             }
+            (CoreRequest::EpochEnds(question), Some(reply)) => {
+                serve_remote(&core, question, reply);
+            }
+            (CoreRequest::Producers(question), Some(reply)) => {
+                serve_remote(&core, question, reply);
+            }
+            (CoreRequest::LogSizes(question), Some(reply)) => {
+                serve_remote(&core, question, reply);
+            }
             (CoreRequest::Controller(question), Some(reply)) => {
                 serve_remote(&core, question, reply);
             }
@@ -93,6 +102,9 @@ fn take_note(core: &Rc<Core>, targets: &InboxTargets, control: CoreRequest) {
         | CoreRequest::Fetch(_)
         | CoreRequest::ListOffsets(_)
         | CoreRequest::DeleteRecords(_)
+        | CoreRequest::EpochEnds(_)
+        | CoreRequest::Producers(_)
+        | CoreRequest::LogSizes(_)
         | CoreRequest::Controller(_)
         | CoreRequest::FinishFetch(_) => unreachable!("a question needs a reply slot"),
     }

@@ -13,8 +13,9 @@ use storage::{LogOffsets, Opening, TopicPartition};
 use super::view::ClusterView;
 use crate::controller_core::ControllerQuestion;
 use crate::replica::{
-    DeleteRecordsParts, DeleteRecordsResult, FetchAnswer, FetchKey, FetchParts, ListOffsetsParts,
-    ListOffsetsResult, PartitionKey, ProduceParts, ProduceResult,
+    DeleteRecordsParts, DeleteRecordsResult, EpochEndParts, EpochEndResult, FetchAnswer, FetchKey,
+    FetchParts, ListOffsetsParts, ListOffsetsResult, LogSize, LogSizes, PartitionKey, ProduceParts,
+    ProduceResult, ProducersParts, ProducersResult,
 };
 
 /// A message to a core: the first group wants a reply, the second goes through the control lane, which
@@ -24,6 +25,9 @@ pub enum CoreRequest {
     Fetch(FetchParts),
     ListOffsets(ListOffsetsParts),
     DeleteRecords(DeleteRecordsParts),
+    EpochEnds(EpochEndParts),
+    Producers(ProducersParts),
+    LogSizes(LogSizes),
     Controller(ControllerQuestion),
     /// A fetch that was asked for shall answer with what it has. Not through the control lane, where it
     /// would overtake its fetch; nothing is replied.
@@ -118,5 +122,8 @@ pub enum CoreReply {
     Fetch(FetchAnswer),
     ListOffsets(Vec<ListOffsetsResult>),
     DeleteRecords(Vec<DeleteRecordsResult>),
+    EpochEnds(Vec<EpochEndResult>),
+    Producers(Vec<ProducersResult>),
+    LogSizes(Vec<LogSize>),
     Controller(Response),
 }

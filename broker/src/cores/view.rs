@@ -17,6 +17,8 @@ use crate::replica::{PartitionKey, TopicSettings};
 pub struct ClusterView {
     pub cluster_id: Arc<str>,
     pub image: MetadataImage,
+    /// Of the controllers' quorum: no record of the image says it.
+    pub kraft_version: i16,
     pub placement: Arc<Placement>,
     pub settings: Arc<BTreeMap<TopicId, Arc<TopicSettings>>>,
     /// What topics inherit where they set nothing themselves.
@@ -41,6 +43,7 @@ impl ClusterView {
         ClusterView {
             cluster_id: Arc::from(""),
             image: MetadataImage::default(),
+            kraft_version: 0,
             placement: Arc::new(Placement::new(core_count)),
             settings: Arc::default(),
             defaults: Arc::default(),
@@ -67,7 +70,10 @@ impl ClusterView {
             .map(|(name, supported)| Feature {
                 name,
                 supported: supported.clone(),
-                finalized: self.image.feature_level(name),
+                finalized: match *name {
+                    KRAFT_VERSION => self.kraft_version,
+                    name => self.image.feature_level(name),
+                },
             })
             .collect()
     }

@@ -42,7 +42,8 @@ pub async fn serve(
                 max_version: *feature.supported.end(),
             })
             .collect(),
-        finalized_features_epoch: view.version().0,
+        // The offset of the last record that is folded in.
+        finalized_features_epoch: view.version().0 - 1,
         finalized_features: features
             .iter()
             .filter(|feature| feature.finalized > 0)

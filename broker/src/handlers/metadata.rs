@@ -217,7 +217,7 @@ fn describe(image: &MetadataImage, topic: &Topic, with_operations: bool) -> Meta
 }
 
 /// Whether a replica cannot be read: its broker is away, or its log directory.
-fn is_offline(image: &MetadataImage, partition: &Partition, replica: BrokerId) -> bool {
+pub fn is_offline(image: &MetadataImage, partition: &Partition, replica: BrokerId) -> bool {
     let is_online = |broker: &Broker| {
         let directory = partition.directory_of(replica);
         !broker.fenced && directory.is_none_or(|directory| broker.has_directory(directory))

@@ -7,18 +7,25 @@ use std::pin::Pin;
 
 use protocol::api::ApiKey;
 use protocol::messages::{
-    AlterConfigsRequest, ApiVersionsRequest, CreateTopicsRequest, DeleteRecordsRequest,
-    DeleteTopicsRequest, DescribeClusterRequest, DescribeConfigsRequest, FetchRequest,
-    FindCoordinatorRequest, IncrementalAlterConfigsRequest, InitProducerIdRequest,
-    ListConfigResourcesRequest, ListOffsetsRequest, MetadataRequest, ProduceRequest,
+    AlterConfigsRequest, AlterPartitionReassignmentsRequest, ApiVersionsRequest,
+    CreatePartitionsRequest, CreateTopicsRequest, DeleteRecordsRequest, DeleteTopicsRequest,
+    DescribeClusterRequest, DescribeConfigsRequest, DescribeLogDirsRequest,
+    DescribeProducersRequest, DescribeQuorumRequest, DescribeTopicPartitionsRequest,
+    ElectLeadersRequest, FetchRequest, FindCoordinatorRequest, IncrementalAlterConfigsRequest,
+    InitProducerIdRequest, ListConfigResourcesRequest, ListOffsetsRequest,
+    ListPartitionReassignmentsRequest, MetadataRequest, OffsetForLeaderEpochRequest,
+    ProduceRequest, UnregisterBrokerRequest, UpdateFeaturesRequest,
 };
 use protocol::wire::{Decoder, Message};
 
 use super::request::{Answer, Refusal, RequestContext, RequestHead};
 use super::{
-    alter_configs, api_versions, create_topics, delete_records, delete_topics, describe_cluster,
-    describe_configs, fetch, find_coordinator, incremental_alter_configs, init_producer_id,
-    list_config_resources, list_offsets, metadata, produce,
+    alter_configs, alter_partition_reassignments, api_versions, create_partitions, create_topics,
+    delete_records, delete_topics, describe_cluster, describe_configs, describe_log_dirs,
+    describe_producers, describe_quorum, describe_topic_partitions, elect_leaders, fetch,
+    find_coordinator, incremental_alter_configs, init_producer_id, list_config_resources,
+    list_offsets, list_partition_reassignments, metadata, offset_for_leader_epoch, produce,
+    unregister_broker, update_features,
 };
 
 type Served = Pin<Box<dyn Future<Output = Result<Answer, Refusal>>>>;
@@ -94,11 +101,30 @@ pub static HANDLERS: &[Handler] = &[
     answers!(DeleteTopics, delete_topics, DeleteTopicsRequest),
     answers!(DeleteRecords, delete_records, DeleteRecordsRequest),
     answers!(InitProducerId, init_producer_id, InitProducerIdRequest),
+    answers!(OffsetForLeaderEpoch, offset_for_leader_epoch, OffsetForLeaderEpochRequest),
     answers!(DescribeConfigs, describe_configs, DescribeConfigsRequest),
     answers!(AlterConfigs, alter_configs, AlterConfigsRequest),
+    answers!(DescribeLogDirs, describe_log_dirs, DescribeLogDirsRequest),
+    answers!(CreatePartitions, create_partitions, CreatePartitionsRequest),
+    answers!(ElectLeaders, elect_leaders, ElectLeadersRequest),
     answers!(IncrementalAlterConfigs, incremental_alter_configs, IncrementalAlterConfigsRequest),
+    answers!(
+        AlterPartitionReassignments,
+        alter_partition_reassignments,
+        AlterPartitionReassignmentsRequest
+    ),
+    answers!(
+        ListPartitionReassignments,
+        list_partition_reassignments,
+        ListPartitionReassignmentsRequest
+    ),
+    answers!(DescribeQuorum, describe_quorum, DescribeQuorumRequest),
+    answers!(UpdateFeatures, update_features, UpdateFeaturesRequest),
     answers!(DescribeCluster, describe_cluster, DescribeClusterRequest),
+    answers!(DescribeProducers, describe_producers, DescribeProducersRequest),
+    answers!(UnregisterBroker, unregister_broker, UnregisterBrokerRequest),
     answers!(ListConfigResources, list_config_resources, ListConfigResourcesRequest),
+    answers!(DescribeTopicPartitions, describe_topic_partitions, DescribeTopicPartitionsRequest),
 ];
 
 #[cfg(test)]

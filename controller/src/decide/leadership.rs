@@ -6,10 +6,10 @@ use std::sync::Arc;
 use protocol::model::{BrokerEpoch, BrokerId, DirectoryId, PartitionId, TopicId};
 use protocol::records::metadata::{BrokerRegistrationChangeRecord, MetadataRecord};
 
-use crate::metadata::{ConfigResource, ELR_VERSION, Partition, Topic};
+use crate::metadata::{ConfigResource, ELR_VERSION, Partition, PartitionChange, Topic};
 
 use super::View;
-use super::partition_change::Target;
+use super::partition_change::{ElectionKind, Target};
 
 /// Who is no longer, or newly, to be counted on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,14 +111,14 @@ fn move_those(
 }
 
 /// What a topic's configuration says of its elections.
-struct Rules {
+pub(super) struct Rules {
     min_isr: usize,
     elr_enabled: bool,
     unclean_election: bool,
 }
 
 impl Rules {
-    fn of(view: &View<'_>, topic: &Topic) -> Self {
+    pub(super) fn of(view: &View<'_>, topic: &Topic) -> Self {
         let own = view.image.config(&ConfigResource::topic(&topic.name)).map(Arc::as_ref);
         let min_isr = view.settings.number(view.image, own, "min.insync.replicas");
         Rules {
@@ -142,22 +142,97 @@ impl Rules {
             Move::Arrives(broker) => (None, Some(broker), None),
         };
         let isr = partition.isr.iter().copied().filter(|&replica| Some(replica) != gone).collect();
-        let target = Target {
+        let target = Target { isr, unclean_shutdown, ..self.target(partition, self.usual()) };
+        let change = target
+            .change(|replica| Some(replica) != gone && can_lead(view, partition, replica, arrived));
+        record_of(topic, partition_id, change)
+    }
+
+    /// The record of an election; `None` where nobody else is to lead.
+    pub(super) fn elect(
+        &self,
+        view: &View<'_>,
+        topic: &Topic,
+        partition_id: PartitionId,
+        partition: &Partition,
+        kind: ElectionKind,
+    ) -> Option<MetadataRecord> {
+        let target = self.target(partition, kind);
+        let change = target.change(|replica| can_lead(view, partition, replica, None));
+        record_of(topic, partition_id, change)
+    }
+
+    /// The record that leaves `replicas` of `partition`, all of which it has, with that ISR; `None` where
+    /// it is so already.
+    pub(super) fn reassign(
+        &self,
+        view: &View<'_>,
+        topic: &Topic,
+        partition_id: PartitionId,
+        partition: &Partition,
+        replicas: Vec<BrokerId>,
+        isr: Vec<BrokerId>,
+    ) -> Option<MetadataRecord> {
+        let directory = |&id: &BrokerId| partition.directory_of(id).unwrap_or(DirectoryId::ZERO);
+        let directories: Vec<_> = replicas.iter().map(directory).collect();
+        let settled = Partition { replicas, directories, ..partition.clone() };
+        let target = Target { isr, ..self.target(&settled, self.usual()) };
+        let mut change = target.change(|replica| can_lead(view, partition, replica, None));
+        if settled.replicas != partition.replicas {
+            change.directories =
+                (settled.directories != partition.directories).then_some(settled.directories);
+            change.replicas = Some(settled.replicas);
+        }
+        let ends = |under_way: &Vec<_>| (!under_way.is_empty()).then(Vec::new);
+        change.removing_replicas = ends(&partition.removing_replicas);
+        change.adding_replicas = ends(&partition.adding_replicas);
+        let removed = |replicas: &Vec<BrokerId>| {
+            partition.replicas.iter().any(|replica| !replicas.contains(replica))
+        };
+        // Followers must not go on with a leader that no longer counts them: a new epoch tells them.
+        if change.leader.is_none() && change.replicas.as_ref().is_some_and(removed) {
+            change.leader = Some(partition.leader);
+        }
+        record_of(topic, partition_id, change)
+    }
+
+    pub(super) fn allows_unclean_election(&self) -> bool {
+        self.unclean_election
+    }
+
+    fn usual(&self) -> ElectionKind {
+        match self.unclean_election {
+            true => ElectionKind::Unclean,
+            false => ElectionKind::Online,
+        }
+    }
+
+    /// `partition` as it is.
+    fn target<'a>(&self, partition: &'a Partition, election: ElectionKind) -> Target<'a> {
+        Target {
             partition,
-            isr,
-            unclean_shutdown,
+            isr: partition.isr.clone(),
+            unclean_shutdown: None,
             min_isr: self.min_isr,
             elr_enabled: self.elr_enabled,
-            unclean_election: self.unclean_election,
-        };
-        let change = target.change(|replica| {
-            view.image.broker(replica).is_some_and(|broker| {
-                Some(replica) != gone
-                    && (Some(replica) == arrived || broker.is_active())
-                    && partition.directory_of(replica).is_none_or(|id| broker.has_directory(id))
-            })
-        });
-        (!change.is_empty())
-            .then(|| MetadataRecord::PartitionChange(change.to_record(topic.id, partition_id)))
+            election,
+        }
     }
+}
+
+/// Whether `replica` lives, and can read its log. `arrived` lives from now on.
+fn can_lead(
+    view: &View<'_>,
+    partition: &Partition,
+    replica: BrokerId,
+    arrived: Option<BrokerId>,
+) -> bool {
+    view.image.broker(replica).is_some_and(|broker| {
+        (Some(replica) == arrived || broker.is_active())
+            && partition.directory_of(replica).is_none_or(|id| broker.has_directory(id))
+    })
+}
+
+fn record_of(topic: &Topic, id: PartitionId, change: PartitionChange) -> Option<MetadataRecord> {
+    (!change.is_empty()).then(|| MetadataRecord::PartitionChange(change.to_record(topic.id, id)))
 }

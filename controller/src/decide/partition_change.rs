@@ -14,10 +14,21 @@ pub(super) struct Target<'a> {
     pub min_isr: usize,
     /// `eligible.leader.replicas.version` is 1.
     pub elr_enabled: bool,
-    /// `unclean.leader.election.enable` of the topic.
-    pub unclean_election: bool,
+    pub election: ElectionKind,
 }
 
+/// Who may be made the leader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ElectionKind {
+    /// The present one if it may stay, else the first replica that has everything.
+    Online,
+    /// The first replica, even if another one leads and may stay.
+    Preferred,
+    /// As `Online`, and where nobody is known to have everything, whoever lives.
+    Unclean,
+}
+
+/// What came of an election.
 struct Election {
     leader: Option<BrokerId>,
     unclean: bool,
@@ -88,6 +99,10 @@ impl Target<'_> {
             (self.isr.contains(&replica) || (self.isr.is_empty() && elr.contains(&replica)))
                 && is_acceptable(replica)
         };
+        let preferred = partition.replicas.first().copied();
+        if self.election == ElectionKind::Preferred && preferred.is_some_and(is_valid) {
+            return clean(preferred);
+        }
         if partition.leader.is_some_and(is_valid) {
             return clean(partition.leader);
         }
@@ -106,7 +121,7 @@ impl Target<'_> {
         {
             return unclean(last);
         }
-        if self.unclean_election
+        if self.election == ElectionKind::Unclean
             && let Some(replica) = partition.replicas.iter().copied().find(|&id| is_acceptable(id))
         {
             return unclean(replica);
@@ -187,7 +202,10 @@ mod tests {
                 unclean_shutdown: brokers(to["lost"]).first().copied(),
                 min_isr: to["min_isr"].parse().unwrap(),
                 elr_enabled: to["elr_enabled"] == "true",
-                unclean_election: to["unclean"] == "true",
+                election: match to["unclean"] {
+                    "true" => ElectionKind::Unclean,
+                    _ => ElectionKind::Online,
+                },
             };
             let alive = brokers(to["alive"]);
             let change = target.change(|replica| alive.contains(&replica));

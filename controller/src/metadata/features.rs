@@ -40,3 +40,11 @@ pub fn metadata_version_name(level: i16) -> Option<&'static str> {
     let index = usize::try_from(level.checked_sub(METADATA_VERSION_MIN)?).ok()?;
     METADATA_VERSION_NAMES.get(index).copied()
 }
+
+/// Levels of `metadata.version` whose records have a content that the level below does not know.
+const METADATA_CHANGES: [i16; 9] = [7, 8, 11, 13, 14, 15, 17, 23, 30];
+
+/// Whether records that level `from` writes may say what level `to`, which is lower, cannot.
+pub fn metadata_changed_since(to: i16, from: i16) -> bool {
+    METADATA_CHANGES.iter().any(|&level| to < level && level <= from)
+}

@@ -20,7 +20,7 @@ pub use delta::{MetadataDelta, RemovedTopic};
 pub use features::{
     ELR_VERSION, GROUP_VERSION, KRAFT_VERSION, METADATA_VERSION, METADATA_VERSION_MAX,
     METADATA_VERSION_MIN, SHARE_VERSION, STREAMS_VERSION, SUPPORTED_FEATURES, TRANSACTION_VERSION,
-    metadata_version_name,
+    metadata_changed_since, metadata_version_name,
 };
 pub use fold::Fold;
 pub use image::{MetadataImage, ReplayError};

@@ -12,6 +12,7 @@ use controller::{
     Action, Controller, ControllerConfig, Event, FormattedFile, Loader, Request, RequestToken,
     SnapshotId, format_files,
 };
+use protocol::messages::alter_partition_reassignments::{ReassignablePartition, ReassignableTopic};
 use protocol::messages::assign_replicas_to_dirs::{
     RequestDirectoryData, RequestPartitionData, RequestTopicData,
 };
@@ -20,10 +21,13 @@ use protocol::messages::create_topics::{
     CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig,
 };
 use protocol::messages::delete_topics::DeleteTopicState;
+use protocol::messages::elect_leaders::TopicPartitions;
+use protocol::messages::update_features::FeatureUpdateKey;
 use protocol::messages::{
-    AllocateProducerIdsRequest, AssignReplicasToDirsRequest, BrokerHeartbeatRequest,
-    BrokerRegistrationRequest, CreatePartitionsRequest, CreateTopicsRequest, DeleteTopicsRequest,
-    broker_registration,
+    AllocateProducerIdsRequest, AlterPartitionReassignmentsRequest, AssignReplicasToDirsRequest,
+    BrokerHeartbeatRequest, BrokerRegistrationRequest, CreatePartitionsRequest,
+    CreateTopicsRequest, DeleteTopicsRequest, DescribeQuorumRequest, ElectLeadersRequest,
+    UnregisterBrokerRequest, UpdateFeaturesRequest, broker_registration, describe_quorum,
 };
 use protocol::model::{
     BrokerId, DirectoryId, LeaderEpoch, MonotonicNs, Offset, ReplicaKey, TimestampMs, Uuid,
@@ -332,6 +336,13 @@ impl Cluster {
                     .collect(),
                 ..CreatePartitionsRequest::default()
             }),
+            "elect" => elect(arguments),
+            "reassign" => reassign(arguments),
+            "features" => features(arguments),
+            "unregister" => Request::UnregisterBroker(UnregisterBrokerRequest {
+                broker_id: arguments.number("broker", 1),
+            }),
+            "quorum" => describe_quorum(arguments),
             "register" => self.register(arguments),
             "heartbeat" => self.heartbeat(arguments),
             "assign" => self.assign(arguments),
@@ -464,6 +475,65 @@ impl Cluster {
             validate_only: arguments.has("--validate-only"),
             ..CreateTopicsRequest::default()
         })
+    }
+}
+
+fn elect(arguments: &Arguments<'_>) -> Request {
+    let partition: i32 = arguments.number("partition", 0);
+    let topic = |name: &str| TopicPartitions { topic: name.into(), partitions: vec![partition] };
+    let topics: Vec<_> = arguments.words().filter(|it| *it != "unclean").map(topic).collect();
+    Request::ElectLeaders(ElectLeadersRequest {
+        election_type: arguments.number("type", i8::from(arguments.has("unclean"))),
+        topic_partitions: (!topics.is_empty()).then_some(topics),
+        ..ElectLeadersRequest::default()
+    })
+}
+
+fn reassign(arguments: &Arguments<'_>) -> Request {
+    let replicas = |text: &str| match text {
+        "none" => Vec::new(),
+        text => text.split(',').map(|id| id.parse().unwrap()).collect(),
+    };
+    let partition = ReassignablePartition {
+        partition_index: arguments.number("partition", 0),
+        replicas: arguments.value("to").map(replicas),
+    };
+    let topic =
+        |name: &str| ReassignableTopic { name: name.into(), partitions: vec![partition.clone()] };
+    Request::AlterPartitionReassignments(AlterPartitionReassignmentsRequest {
+        allow_replication_factor_change: !arguments.has("same-size"),
+        topics: arguments.words().filter(|word| *word != "same-size").map(topic).collect(),
+        ..AlterPartitionReassignmentsRequest::default()
+    })
+}
+
+fn features(arguments: &Arguments<'_>) -> Request {
+    let update = |(name, level): (&str, &str)| FeatureUpdateKey {
+        feature: name.into(),
+        max_version_level: level.parse().unwrap(),
+        allow_downgrade: arguments.has("allow-downgrade"),
+        upgrade_type: arguments.number("type", 1),
+    };
+    let is_option = |name: &str| ["type", "version"].contains(&name);
+    let updates = arguments.0.iter().filter_map(|word| word.split_once('='));
+    Request::UpdateFeatures {
+        version: arguments.number("version", 2),
+        request: UpdateFeaturesRequest {
+            feature_updates: updates.filter(|(name, _)| !is_option(name)).map(update).collect(),
+            validate_only: arguments.has("--validate-only"),
+            ..UpdateFeaturesRequest::default()
+        },
+    }
+}
+
+fn describe_quorum(arguments: &Arguments<'_>) -> Request {
+    let topic = |name: &str| describe_quorum::RequestTopicData {
+        topic_name: name.into(),
+        partitions: vec![describe_quorum::RequestPartitionData { partition_index: 0 }],
+    };
+    Request::DescribeQuorum {
+        version: arguments.number("version", 2),
+        request: DescribeQuorumRequest { topics: arguments.words().map(topic).collect() },
     }
 }
 

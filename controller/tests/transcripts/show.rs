@@ -199,6 +199,61 @@ fn response(response: &Response) -> String {
                 push(&mut text, &format!("alter {kind} {name}: {code}"));
             }
         }
+        Response::ElectLeaders(response) => {
+            text = format!(" election: {}", code(response.error_code, None));
+            for topic in &response.replica_election_results {
+                for it in &topic.partition_result {
+                    let error = code(it.error_code, it.error_message.as_deref());
+                    push(&mut text, &format!("elect {} {}: {error}", topic.topic, it.partition_id));
+                }
+            }
+        }
+        Response::AlterPartitionReassignments(response) => {
+            text = format!(" reassignment: {}", code(response.error_code, None));
+            for topic in &response.responses {
+                for it in &topic.partitions {
+                    let error = code(it.error_code, it.error_message.as_deref());
+                    let (topic, index) = (&topic.name, it.partition_index);
+                    push(&mut text, &format!("reassign {topic} {index}: {error}"));
+                }
+            }
+        }
+        Response::UpdateFeatures(response) => {
+            let message = response.error_message.as_deref();
+            text = format!(" features: {}", code(response.error_code, message));
+            for result in &response.results {
+                let error = code(result.error_code, None);
+                push(&mut text, &format!("feature {}: {error}", result.feature));
+            }
+        }
+        Response::UnregisterBroker(response) => {
+            let code = code(response.error_code, response.error_message.as_deref());
+            text = format!(" unregistered: {code}");
+        }
+        Response::DescribeQuorum(response) => {
+            text = format!(" quorum: {}", code(response.error_code, None));
+            for topic in &response.topics {
+                for it in &topic.partitions {
+                    let error = code(it.error_code, None);
+                    push(&mut text, &format!("partition {}: {error}", topic.topic_name));
+                    if it.error_code != 0 {
+                        continue;
+                    }
+                    let (leader, epoch) = (it.leader_id, it.leader_epoch);
+                    let high_watermark = it.high_watermark;
+                    push(
+                        &mut text,
+                        &format!("leader {leader} in {epoch}, high watermark {high_watermark}"),
+                    );
+                    for voter in &it.current_voters {
+                        let (id, directory) = (voter.replica_id, voter.replica_directory_id);
+                        let end = voter.log_end_offset;
+                        push(&mut text, &format!("voter {id} {directory} log end {end}"));
+                    }
+                }
+            }
+            push(&mut text, &format!("{} nodes", response.nodes.len()));
+        }
         Response::BrokerRegistration(response) => {
             let code = code(response.error_code, None);
             text = format!(" registration: {code}, broker epoch {}", response.broker_epoch);

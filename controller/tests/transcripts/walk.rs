@@ -53,7 +53,7 @@ fn random_commands(draw: &mut Draw) -> Vec<String> {
     let broker = 1 + draw.below(3);
     let count = 1 + draw.below(4);
     let one = |command: String| vec![command];
-    match draw.below(18) {
+    match draw.below(23) {
         0 | 1 => one(format!("create {topic} partitions={count} replication-factor={broker}")),
         2 => one(format!("create {topic} partitions=2 configs=min.insync.replicas:{count}")),
         3 => one(format!("delete {topic}")),
@@ -78,6 +78,18 @@ fn random_commands(draw: &mut Draw) -> Vec<String> {
             let resource = ["broker:".to_owned(), format!("broker:{broker}")];
             let change = ["alter {} set=min.insync.replicas:1", "replace {} set=log.roll.ms:9"];
             one(change[draw.below(2)].replace("{}", &resource[draw.below(2)]))
+        }
+        17 => one(format!("elect {topic} partition={}", count - 1)),
+        18 => one(["elect", "elect unclean"][draw.below(2)].to_owned()),
+        19 => {
+            let to = ["to=1", "to=2,1", "to=1,2", "to=3", "to=2,3"][draw.below(5)];
+            one(format!("reassign {topic} partition={} {to}", count - 1))
+        }
+        20 => one(format!("unregister broker={broker}")),
+        21 => {
+            let feature = ["eligible.leader.replicas.version", "group.version", "no.version"];
+            let (feature, level) = (feature[draw.below(3)], draw.below(2));
+            one(format!("features {feature}={level} type={}", 1 + draw.below(3)))
         }
         _ => vec!["crash".to_owned(), "start".to_owned(), "settle".to_owned()],
     }

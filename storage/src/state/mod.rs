@@ -8,4 +8,5 @@ mod producers;
 
 pub(crate) use leader_epochs::LeaderEpochs;
 pub(crate) use producer_batch::producer_batch;
+pub use producers::ActiveProducer;
 pub(crate) use producers::{ProducerBatch, Producers, Verdict};

@@ -72,7 +72,32 @@ pub(crate) struct Producer {
     pub(crate) batches: Vec<RetainedBatch>,
 }
 
+/// What a log knows of one producer. Source: KIP-664.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ActiveProducer {
+    pub producer_id: ProducerId,
+    pub producer_epoch: Option<ProducerEpoch>,
+    /// Of its last batch; `None` where only a transaction marker is known.
+    pub last_sequence: Option<Sequence>,
+    pub last_timestamp: TimestampMs,
+    /// Of the last transaction marker; -1 before the first.
+    pub coordinator_epoch: i32,
+    /// Where its open transaction begins.
+    pub current_txn_first_offset: Option<Offset>,
+}
+
 impl Producer {
+    pub(crate) fn describe(&self, producer_id: ProducerId) -> ActiveProducer {
+        ActiveProducer {
+            producer_id,
+            producer_epoch: self.producer_epoch,
+            last_sequence: self.batches.last().and_then(|batch| batch.last_sequence),
+            last_timestamp: self.last_timestamp,
+            coordinator_epoch: self.coordinator_epoch,
+            current_txn_first_offset: self.current_txn_first_offset,
+        }
+    }
+
     fn unknown() -> Self {
         Producer {
             producer_epoch: None,

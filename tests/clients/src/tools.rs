@@ -17,9 +17,15 @@ pub enum KafkaTool {
     ConsoleConsumer,
     ConsoleProducer,
     BrokerApiVersions,
+    Cluster,
     DeleteRecords,
     DumpLog,
+    Features,
     GetOffsets,
+    LeaderElection,
+    LogDirs,
+    MetadataQuorum,
+    ReassignPartitions,
     Storage,
     Topics,
     VerifiableProducer,
@@ -32,8 +38,14 @@ impl KafkaTool {
             Self::ConsoleConsumer => "org.apache.kafka.tools.consumer.ConsoleConsumer",
             Self::ConsoleProducer => "org.apache.kafka.tools.ConsoleProducer",
             Self::BrokerApiVersions => "org.apache.kafka.tools.BrokerApiVersionsCommand",
+            Self::Cluster => "org.apache.kafka.tools.ClusterTool",
             Self::DeleteRecords => "org.apache.kafka.tools.DeleteRecordsCommand",
             Self::DumpLog => "org.apache.kafka.tools.DumpLogSegments",
+            Self::Features => "org.apache.kafka.tools.FeatureCommand",
+            Self::LeaderElection => "org.apache.kafka.tools.LeaderElectionCommand",
+            Self::LogDirs => "org.apache.kafka.tools.LogDirsCommand",
+            Self::MetadataQuorum => "org.apache.kafka.tools.MetadataQuorumCommand",
+            Self::ReassignPartitions => "org.apache.kafka.tools.reassign.ReassignPartitionsCommand",
             Self::GetOffsets => "org.apache.kafka.tools.GetOffsetShell",
             Self::Storage => "kafka.tools.StorageTool",
             Self::Topics => "org.apache.kafka.tools.TopicCommand",
@@ -87,12 +99,26 @@ impl Tools {
         Command::new(path)
     }
 
-    /// One of Kafka's tools, with a heap that suits many of them beside a broker.
+    /// One of Kafka's tools.
     pub fn kafka(&self, tool: KafkaTool) -> Command {
+        let mut java = self.java();
+        java.arg(tool.main_class());
+        java
+    }
+
+    /// A program in one file that uses Kafka's classes.
+    pub fn kafka_program(&self, source: &Path) -> Command {
+        let mut java = self.java();
+        java.arg(source);
+        java
+    }
+
+    /// With a heap that suits many of them beside a broker.
+    fn java(&self) -> Command {
         let jars = self.found.get(Self::KAFKA).expect("Apache Kafka's jars were found");
         let mut java = Command::new("java");
         java.args(["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp"]);
-        java.arg(jars.join("*")).arg(tool.main_class());
+        java.arg(jars.join("*"));
         java
     }
 }

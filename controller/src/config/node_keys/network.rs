@@ -33,7 +33,7 @@ pub const NETWORK: &[Key] = keys! {
     /// up when the broker starts.
     "max.connections.per.ip.overrides": String = "", HostCounts, Medium, ClusterWide, Honoured;
     /// The most partitions that one DescribeTopicPartitions request is answered with.
-    "max.request.partition.size.limit": Int = "2000", AtLeast(1), Medium, ReadOnly, NoEffect;
+    "max.request.partition.size.limit": Int = "2000", AtLeast(1), Medium, ReadOnly, Honoured;
     /// Threads that serve requests. Here each core serves its own.
     "num.io.threads": Int = "8", AtLeast(1), High, ClusterWide, NoEffect;
     /// Threads that move bytes between sockets and requests. Here each core serves its own

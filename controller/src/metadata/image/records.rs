@@ -28,7 +28,7 @@ impl MetadataImage {
                     .values()
                     .map(|controller| MetadataRecord::RegisterController(controller.to_record())),
             )
-            .chain(self.topics.iter().flat_map(|topic| records_of_topic(topic)))
+            .chain(self.topics.iter().flat_map(records_of_topic))
             .chain(
                 self.configs
                     .iter()

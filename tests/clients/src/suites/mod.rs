@@ -1,5 +1,6 @@
 //! The cases, in the order in which they run against one broker.
 
+mod admin;
 mod codecs;
 mod exclusive;
 mod hostile;

@@ -1,6 +1,6 @@
 //! One broker's life: started, used by every client, attacked, stopped, looked at, started again.
 
-use super::{codecs, exclusive, hostile, kafka_tools, retention, stopped};
+use super::{admin, codecs, exclusive, hostile, kafka_tools, retention, stopped};
 use crate::{Broker, Client, Codec, Layout, Produced, Report, Setting, Site};
 
 /// A topic that was filled, for the cases after the stop and after the restart.
@@ -29,10 +29,14 @@ impl Round<'_> {
     }
 }
 
+/// A metadata snapshot every few topics.
+const SNAPSHOTS_OFTEN: &str = "metadata.log.max.record.bytes.between.snapshots=5000";
+
 /// Runs all cases against a broker of this setting.
 pub fn run(report: &mut Report, setting: Setting) {
     let name = setting.to_string();
-    let lines = retention::LINES.map(str::to_owned).to_vec();
+    let mut lines = retention::LINES.map(str::to_owned).to_vec();
+    lines.push(SNAPSHOTS_OFTEN.to_owned());
     let layout = Layout { lines, ..Layout::default() };
     let started = report.always(&format!("{name}: starts"), |tools| {
         Site::format_and_start_as(tools, setting, &layout)
@@ -42,6 +46,7 @@ pub fn run(report: &mut Report, setting: Setting) {
         Round { report, site: &site, name, filled: Vec::new(), bounds: retention::Bounds::new() };
     codecs::produce_and_read(&mut round, &broker);
     kafka_tools::administer(&mut round, &broker);
+    admin::administer(&mut round, &broker);
     retention::delete(&mut round, &broker);
     hostile::attack(&mut round, &broker);
     exclusive::intrude(&mut round, &broker);

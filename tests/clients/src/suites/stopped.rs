@@ -5,7 +5,7 @@ use super::codecs::BULK_TOPIC;
 use super::round::{Filled, Round};
 use crate::dump_log::dump;
 use crate::{Site, Tools, segments};
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use std::path::Path;
 
 const METADATA_TOPIC: &str = "__cluster_metadata";
@@ -20,6 +20,8 @@ pub fn inspect(round: &mut Round) {
     }
     let name = round.case_name("kafka-dump-log reads segments and indexes");
     round.report.case(&name, &[Tools::KAFKA], |tools| dump_segments(tools, &data, filled));
+    let name = round.case_name("kafka-dump-log decodes a metadata snapshot");
+    round.report.case(&name, &[Tools::KAFKA], |tools| dump_snapshot(tools, &data));
     let name = round.case_name("kafka-dump-log decodes the metadata log");
     let topics: Vec<&str> = filled.iter().map(|one| one.topic.as_str()).collect();
     round.report.case(&name, &[Tools::KAFKA], |tools| dump_metadata(tools, &data, &topics));
@@ -68,6 +70,17 @@ fn dump_segments(tools: &Tools, data: &Path, filled: &[Filled]) -> Result<()> {
     let sanity = dump(tools, &["--index-sanity-check"], &indexes)?;
     let passed = sanity.lines().filter(|line| line.contains("passed sanity check")).count();
     ensure!(passed == indexes.len(), "{passed} of {} indexes are sane", indexes.len());
+    Ok(())
+}
+
+fn dump_snapshot(tools: &Tools, data: &Path) -> Result<()> {
+    let snapshots = segments::files(data, METADATA_TOPIC, ".checkpoint")?;
+    let newest = snapshots.iter().max().context("no snapshot was taken")?;
+    let text = dump(tools, &["--cluster-metadata-decoder"], std::slice::from_ref(newest))?;
+    for kind in ["SnapshotHeader", "SnapshotFooter", "\"FEATURE_LEVEL_RECORD\"", "\"TOPIC_RECORD\""]
+    {
+        ensure!(text.contains(kind), "no {kind} in {}", newest.display());
+    }
     Ok(())
 }
 

@@ -36,7 +36,9 @@ pub fn run(report: &mut Report) {
 fn layout(folder: &TempDir, log_dir_count: usize) -> Layout {
     let log_dirs =
         (1..=log_dir_count).map(|dir| folder.path().join(format!("disk-{dir}"))).collect();
-    Layout { log_dirs, ..Layout::default() }
+    // Both take metadata snapshots, and start on those of the other.
+    let lines = vec!["metadata.log.max.record.bytes.between.snapshots=2000".to_owned()];
+    Layout { log_dirs, lines }
 }
 
 fn take_turns(tools: &Tools, setting: Setting, layout: &Layout) -> Result<()> {
