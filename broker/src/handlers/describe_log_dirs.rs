@@ -16,6 +16,9 @@ use crate::replica::{LogSize, LogSizes};
 
 pub const VERSIONS: RangeInclusive<i16> = 1..=5;
 
+/// What a partition takes in an answer, as structures and as bytes.
+const LOG_SIZE_BYTES: usize = 128;
+
 pub async fn serve(
     context: &RequestContext,
     _head: &RequestHead,
@@ -30,6 +33,7 @@ pub async fn serve(
     for answer in asked {
         sizes.extend(answer.await?);
     }
+    context.check_granted(sizes.len() * LOG_SIZE_BYTES)?;
     let wanted = Wanted::of(request);
     let mut results = Vec::new();
     for (directory, path) in core.node.config.log_dirs.iter().enumerate() {

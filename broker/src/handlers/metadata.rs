@@ -44,6 +44,11 @@ pub async fn serve(
     let asked = request
         .topics
         .filter(|topics| !(topics.is_empty() && head.version < EMPTY_IS_NONE_VERSION));
+    if let Some(asked) = &asked
+        && !may_name(head.version, asked)
+    {
+        return Ok(refused(asked));
+    }
     let view = core.view();
     let size_bytes: usize = match &asked {
         None => view.image.topics().iter().map(described_size_bytes).sum(),
@@ -59,6 +64,10 @@ pub async fn serve(
             topics.iter().map(|topic| describe(&view.image, topic, with_operations)).collect()
         }
         Some(mut asked) => {
+            // Where one topic is named by id, names count for nothing.
+            if asked.iter().any(|topic| !topic.topic_id.is_zero()) {
+                asked.retain(|topic| !topic.topic_id.is_zero());
+            }
             // A topic that is named twice is answered, and made, once.
             let mut seen = BTreeSet::new();
             asked.retain(|topic| seen.insert((topic.name.clone(), topic.topic_id)));
@@ -93,6 +102,25 @@ pub async fn serve(
         ),
         ..Default::default()
     })
+}
+
+/// Whether a request of `version` may name its topics so: an older one has names alone, and each has one.
+fn may_name(version: i16, asked: &[MetadataRequestTopic]) -> bool {
+    version >= TOPIC_ID_VERSION
+        || asked.iter().all(|topic| topic.name.is_some() && topic.topic_id.is_zero())
+}
+
+fn refused(asked: &[MetadataRequestTopic]) -> MetadataResponse {
+    let error_code = ErrorCode::InvalidRequest.into();
+    let topics = asked.iter().map(|topic| MetadataResponseTopic {
+        error_code,
+        // These versions know no null.
+        name: Some(topic.name.clone().unwrap_or_default()),
+        topic_id: topic.topic_id,
+        topic_authorized_operations: operations::UNKNOWN,
+        ..Default::default()
+    });
+    MetadataResponse { error_code, topics: topics.collect(), ..Default::default() }
 }
 
 /// Topics that were to be made, and what became of them.
@@ -160,8 +188,7 @@ fn answer(
     };
     MetadataResponseTopic {
         error_code: error.into(),
-        // Null names are for version 12 and later alone.
-        name: asked.name.or_else(|| (version < TOPIC_ID_VERSION).then(Default::default)),
+        name: asked.name,
         topic_id: asked.topic_id,
         topic_authorized_operations: operations::UNKNOWN,
         ..Default::default()
@@ -234,4 +261,33 @@ fn describe_broker(broker: &Broker, listener: &str) -> Option<MetadataResponseBr
         port: i32::from(endpoint.port),
         rack: broker.rack.as_deref().map(Into::into),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::model::TopicId;
+
+    use super::*;
+
+    #[test]
+    fn ids_and_null_names_are_for_version_12_and_later() {
+        for (name, topic_id, version, want) in [
+            (Some("orders"), TopicId::ZERO, 0, true),
+            (Some("orders"), TopicId::ZERO, 11, true),
+            (Some("orders"), TopicId::ONE, 11, false),
+            (None, TopicId::ZERO, 10, false),
+            (None, TopicId::ONE, 11, false),
+            (None, TopicId::ONE, 12, true),
+            (Some("orders"), TopicId::ONE, 13, true),
+        ] {
+            let topic = MetadataRequestTopic { name: name.map(Into::into), topic_id };
+            let taken = may_name(version, std::slice::from_ref(&topic));
+            assert_eq!(taken, want, "version {version}: {topic:?}");
+            if !want {
+                let answer = refused(&[topic]);
+                assert_eq!(answer.topics[0].error_code, answer.error_code);
+                assert!(answer.topics[0].name.is_some());
+            }
+        }
+    }
 }

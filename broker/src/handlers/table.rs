@@ -165,8 +165,26 @@ mod tests {
                 known.end(),
             ));
         }
+        page.push_str(DIFFERENCES);
         page
     }
+
+    /// Where an answer is another one than Apache Kafka's, and why.
+    const DIFFERENCES: &str = "\n## Differences\n\n\
+         What an administrator is answered is compared with Apache Kafka 4.3.1 line by line\n\
+         (`tests/clients/kafka/admin_behaviour.txt`). On purpose another answer have:\n\n\
+         | API | asked for | Apache Kafka | millrace | why |\n|---|---|---|---|---|\n\
+         | Metadata | a topic that is made by asking | UNKNOWN_TOPIC_OR_PARTITION, and the client asks \
+         again | the topic, once every core serves it | one round trip less, and no window in which it is \
+         there for one connection alone |\n\
+         | UnregisterBroker | the node that runs | forgets it: no broker is left until a restart | \
+         INVALID_REQUEST | a node with both roles would be without its broker |\n\
+         | AlterPartitionReassignments | a replica that would be new | begins to move it | \
+         INVALID_REPLICA_ASSIGNMENT | there is no replication yet |\n\
+         | UpdateFeatures | `kraft.version` 1 in a static quorum | makes it a dynamic one | \
+         INVALID_UPDATE_VERSION | only a new quorum can be dynamic yet |\n\
+         | FindCoordinator | any group or transaction | its coordinator | COORDINATOR_NOT_AVAILABLE | there \
+         are no coordinators yet |\n";
 
     #[test]
     #[expect(clippy::disallowed_methods, reason = "a test reads and writes the page on disk")]
