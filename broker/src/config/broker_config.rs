@@ -190,7 +190,13 @@ impl<'a> Reader<'a> {
 
     fn list(&self, key: &str) -> Vec<String> {
         let text = self.text(key).unwrap_or_default();
-        text.split(',').map(|one| one.trim().to_owned()).filter(|one| !one.is_empty()).collect()
+        let mut items: Vec<String> = Vec::new();
+        for item in text.split(',').map(str::trim).filter(|item| !item.is_empty()) {
+            if !items.iter().any(|known| known == item) {
+                items.push(item.to_owned());
+            }
+        }
+        items
     }
 
     pub(super) fn integer(&self, key: &str) -> Option<i64> {
@@ -437,6 +443,11 @@ mod tests {
                  broker: remove it, or set none",
             ),
             (
+                "log.dirs=",
+                "Invalid value  for configuration log.dirs: \
+                 expected a list of one item or more, none of them empty",
+            ),
+            (
                 "node.id=-1",
                 "Invalid value -1 for configuration node.id: \
                  expected a whole number from 0 to 2147483647",
@@ -490,8 +501,7 @@ mod tests {
         for (extra, want) in [
             ("", &["/tmp/kraft-combined-logs"][..]),
             ("log.dir=/a", &["/tmp/kraft-combined-logs"]),
-            ("log.dir=/a\nlog.dirs=", &["/a"]),
-            ("log.dirs=/b, /c", &["/b", "/c"]),
+            ("log.dirs=/b, /c,/b", &["/b", "/c"]),
         ] {
             let dirs = load(extra).unwrap().config.log_dirs;
             let dirs: Vec<_> = dirs.iter().map(|dir| dir.to_str().unwrap()).collect();

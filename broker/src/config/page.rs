@@ -13,7 +13,18 @@ Under *here*: **yes** has Kafka's meaning; *no effect* is accepted, and a start 
 security or durability, or break a promise. Under *set*: `file` is `server.properties`; `broker` can \
 also be altered for one broker while it runs, `cluster` for one or for all, with `kafka-configs`.\n\n\
 An unknown key is a warning with the nearest known one. Impossible values are told all at once, each \
-with its key, its value and what would be right. `listener.name.NAME.KEY` is the key of one listener.\n";
+with its key, its value and what would be right. `listener.name.NAME.KEY` is the key of one listener.\n\n\
+`kafka-configs` and the APIs behind it answer as Apache Kafka 4.3.1 does, which `tests/clients` compares \
+line by line. On purpose otherwise:\n\n\
+- Keys of listeners and of security, and `cordoned.log.dirs`, cannot be changed while a broker runs: \
+INVALID_REQUEST, and they are described as read-only.\n\
+- A broker's key that nobody knows is refused with INVALID_REQUEST and the nearest known one. Kafka keeps \
+it for plug-ins, of which there are none here.\n\
+- Groups and subscriptions to metrics are described with their defaults, and altering them is refused with \
+INVALID_REQUEST, since nothing would follow. So are the levels of loggers, which `RUST_LOG` sets at the start.\n\
+- A value whose meaning is not implemented, such as a `compression.type` other than `producer`, is refused: \
+of a topic with INVALID_CONFIG, of a broker with INVALID_REQUEST.\n\
+- An operation of an unknown number is INVALID_REQUEST for a topic too, not UNKNOWN_SERVER_ERROR.\n";
 
 fn page() -> String {
     let mut page = String::from(HEAD);

@@ -1,5 +1,6 @@
 //! How a node's controller comes up: directories, identity, and the metadata log read from its start.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -105,7 +106,7 @@ pub async fn start(core: &Core) -> Result<Started, StartError> {
         replication_factor_default: config.replication_factor_default,
         delete_topic_enable: config.delete_topics,
         broker_session_timeout_ms: config.broker_session_ms,
-        file: Arc::new(config.properties.entries().clone()),
+        file: Arc::new(named_twice(config.properties.entries().clone())),
     };
     let incarnation_id = random_uuid();
     let bootstrap = read_bootstrap(metadata).await?;
@@ -162,6 +163,16 @@ pub async fn start(core: &Core) -> Result<Started, StartError> {
         topic_settings: Arc::default(),
     };
     Ok(Started { machine, log, quorum_state, snapshots, views, directories, own_of_metadata })
+}
+
+/// A node's id stands under its two names, whichever the file says.
+fn named_twice(mut file: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    for (from, to) in [("node.id", "broker.id"), ("broker.id", "node.id")] {
+        if let Some(id) = file.get(from).cloned() {
+            file.entry(to.to_owned()).or_insert(id);
+        }
+    }
+    file
 }
 
 /// Fails with the error that the controller answered, if it is one.

@@ -151,11 +151,12 @@ fn topic(layers: &NodeLayers<'_>, own: Option<&Configs>) -> Vec<DescribeConfigsR
     let keys = TOPIC_KEYS.iter().chain(internal);
     let entries = keys.map(|key| {
         let layers: NodeLayers<'_> = *layers;
+        let set = own.and_then(|own| own.get(key.name)).map(|set| key.shown(set));
         let value = layers.topic_value(own, key).map(|(value, _)| key.shown(&value).into_owned());
         let mut synonyms = inherited_synonyms(&layers, key);
-        if let Some(set) = own.and_then(|own| own.get(key.name)) {
+        if let Some(value) = &set {
             let source = ConfigSource::Topic;
-            synonyms.insert(0, Synonym { name: key.name, value: set, source });
+            synonyms.insert(0, Synonym { name: key.name, value, source });
         }
         entry(key.name, Some(key), value, &synonyms, false)
     });

@@ -62,7 +62,7 @@ pub const CLIENT_METRICS_KEYS: &[Key] = keys! {
     /// How often a client that is subscribed sends its metrics.
     "interval.ms": Int = "300000", Between(100, 3_600_000), Medium, ClientMetrics, NoEffect;
     /// Which clients are subscribed, as patterns of what they tell of themselves; none for all.
-    "match": List = "", Distinct, Medium, ClientMetrics, NoEffect;
+    "match": List = "", Items, Medium, ClientMetrics, NoEffect;
     /// Prefixes of the metrics that are sent; none for nothing, and `*` for all.
-    "metrics": List = "", Distinct, Medium, ClientMetrics, NoEffect;
+    "metrics": List = "", Items, Medium, ClientMetrics, NoEffect;
 };

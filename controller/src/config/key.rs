@@ -47,9 +47,11 @@ pub enum Range {
     /// In capitals or not.
     AnyCaseOf(&'static [&'static str]),
     NonEmpty,
-    /// A list of different words.
-    Distinct,
-    /// A list of some of these words, each once; none is a list too.
+    /// A list of which no item is empty; what is there twice counts once.
+    Items,
+    /// The same, and not of nothing.
+    SomeItems,
+    /// A list of some of these words; none is a list too.
     SubsetOf(&'static [&'static str]),
     /// `*`, or a list of `partition:broker`.
     ThrottledReplicas,
@@ -156,7 +158,9 @@ impl Key {
                 _ => Cow::Borrowed(trimmed),
             },
             Kind::List if trimmed.contains(',') => {
-                Cow::Owned(items(trimmed).collect::<Vec<_>>().join(","))
+                let mut seen = BTreeSet::new();
+                let once = items(trimmed).filter(|item| seen.insert(*item));
+                Cow::Owned(once.collect::<Vec<_>>().join(","))
             }
             Kind::List | Kind::Class => Cow::Borrowed(trimmed),
             Kind::Password | Kind::String => Cow::Borrowed(trimmed),
@@ -182,10 +186,9 @@ impl Range {
             Range::OneOf(words) => words.contains(&value),
             Range::AnyCaseOf(words) => words.iter().any(|word| word.eq_ignore_ascii_case(value)),
             Range::NonEmpty => !value.is_empty(),
-            Range::Distinct => are_distinct(value),
-            Range::SubsetOf(words) => {
-                are_distinct(value) && items(value).all(|item| words.contains(&item))
-            }
+            Range::Items => items(value).all(|item| !item.is_empty()),
+            Range::SomeItems => !value.is_empty() && Range::Items.holds(value),
+            Range::SubsetOf(words) => items(value).all(|item| words.contains(&item)),
             Range::ThrottledReplicas => value == "*" || items(value).all(is_replica),
             Range::HostCounts => items(value).all(is_host_count),
             Range::OffsetReset => {
@@ -199,11 +202,6 @@ impl Range {
 pub(super) fn items(value: &str) -> impl Iterator<Item = &str> {
     let value = value.trim();
     value.split(',').map(str::trim).filter(move |_| !value.is_empty())
-}
-
-fn are_distinct(value: &str) -> bool {
-    let mut seen = BTreeSet::new();
-    items(value).all(|item| !item.is_empty() && seen.insert(item))
 }
 
 fn is_replica(item: &str) -> bool {
@@ -233,9 +231,10 @@ impl fmt::Display for Expected {
                 return write!(f, "one of {}", words.join(", "));
             }
             Range::SubsetOf(words) => {
-                return write!(f, "a list of {}, each once", words.join(", "));
+                return write!(f, "a list of {}", words.join(", "));
             }
-            Range::Distinct => return write!(f, "a list in which nothing is empty or twice"),
+            Range::Items => return write!(f, "a list in which nothing is empty"),
+            Range::SomeItems => return write!(f, "a list of one item or more, none of them empty"),
             Range::ThrottledReplicas => return write!(f, "* or a list of partition:broker"),
             Range::HostCounts => return write!(f, "a list of host:count, such as 10.0.0.7:100"),
             Range::OffsetReset => return write!(f, "latest, earliest or by_duration:PnDTnHnMn.nS"),
@@ -307,7 +306,7 @@ mod tests {
             ("cleanup.policy", "compact,delete", true),
             ("cleanup.policy", "compact, delete", true),
             ("cleanup.policy", "", true), // since Kafka 4.2: keep for ever
-            ("cleanup.policy", "compact,compact", false),
+            ("cleanup.policy", "compact,compact", true),
             ("cleanup.policy", "compact,", false),
             ("cleanup.policy", "shred", false),
             ("compression.gzip.level", "-1", true),
@@ -345,7 +344,7 @@ mod tests {
             ("log.cleaner.min.cleanable.ratio", "1", "1.0"),
             ("delete.topic.enable", "TRUE", "true"),
             ("num.partitions", "+05", "5"),
-            ("log.dirs", "/a , /b", "/a,/b"),
+            ("log.dirs", "/a , /b,/a", "/a,/b"),
             ("broker.rack", "a b ", "a b"),
         ] {
             let key = node_key(name).expect("a key of a node");
@@ -360,7 +359,7 @@ mod tests {
             ("delete.topic.enable", "true or false"),
             ("compression.gzip.level", "-1 or a whole number from 1 to 9"),
             ("log.message.timestamp.type", "one of CreateTime, LogAppendTime"),
-            ("log.cleanup.policy", "a list of compact, delete, each once"),
+            ("log.cleanup.policy", "a list of compact, delete"),
             ("offsets.topic.replication.factor", "a whole number from 1 to 32767"),
             ("log.segment.delete.delay.ms", "a whole number of at least 0"),
             ("log.retention.ms", "a whole number"),

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use crate::metadata::Configs;
 
 use super::key::Key;
+use super::node_keys::DYNAMIC_ONLY;
 use super::search::{node_key, of_listener};
 use super::topic_keys::TOPIC_KEYS;
 
@@ -130,7 +131,10 @@ impl<'a> NodeLayers<'a> {
             }));
         }
         found.extend(names.iter().filter_map(|&name| {
-            let value = node_key(name).filter(|key| key.name == name)?.default?;
+            let key = node_key(name).filter(|key| key.name == name)?;
+            // What can only be altered has no default to fall back to, says Kafka.
+            let is_static = !DYNAMIC_ONLY.iter().any(|dynamic| dynamic.name == name);
+            let value = key.default.filter(|_| is_static)?;
             Some(Synonym { name, value, source: ConfigSource::Default })
         }));
         let first = found.iter().position(|synonym| synonym.name == name);

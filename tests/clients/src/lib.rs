@@ -13,6 +13,7 @@ mod report;
 pub mod segments;
 pub mod suites;
 mod tools;
+mod wire;
 
 pub use broker::{Broker, Kind, Layout, Quorum, Setting, Site};
 pub use client::{Client, Codec};

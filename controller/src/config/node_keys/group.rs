@@ -7,7 +7,7 @@ pub const GROUP: &[Key] = keys! {
     "group.consumer.assignment.interval.ms": Int = "1000",
         AtLeast(0), Medium, ClusterWide, NoEffect;
     /// How consumer groups share out partitions; the first is the default.
-    "group.consumer.assignors": List = "uniform,range", Distinct, Medium, ReadOnly, NoEffect;
+    "group.consumer.assignors": List = "uniform,range", Items, Medium, ReadOnly, NoEffect;
     /// How often a member of a consumer group reports.
     "group.consumer.heartbeat.interval.ms": Int = "5000", AtLeast(1), Medium, ReadOnly, NoEffect;
     /// The most that a consumer group may set for the time between assignments.
@@ -57,7 +57,7 @@ pub const GROUP: &[Key] = keys! {
     /// The shortest time between two assignments of a share group.
     "group.share.assignment.interval.ms": Int = "1000", AtLeast(0), Medium, ClusterWide, NoEffect;
     /// How share groups share out partitions.
-    "group.share.assignors": List = "simple", Distinct, Medium, ReadOnly, NoEffect;
+    "group.share.assignors": List = "simple", Items, Medium, ReadOnly, NoEffect;
     /// How often a record is delivered to a share group before it is given up.
     "group.share.delivery.count.limit": Int = "5", Between(2, 10), Medium, ReadOnly, NoEffect;
     /// How often a member of a share group reports.

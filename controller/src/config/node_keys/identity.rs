@@ -14,10 +14,10 @@ pub const IDENTITY: &[Key] = keys! {
     "broker.session.timeout.ms": Int = "9000", Any, Medium, ReadOnly, Honoured;
     /// Classes that fetch values from elsewhere. Values with `${...}` would be taken literally, so
     /// setting it is refused.
-    "config.providers": List = "", Distinct, Low, ClusterWide, Refused;
+    "config.providers": List = "", Items, Low, ClusterWide, Refused;
     /// The names of the listeners that belong to the controller; all other listeners are for
     /// clients.
-    "controller.listener.names": List, Distinct, High, ReadOnly, Honoured;
+    "controller.listener.names": List, Items, High, ReadOnly, Honoured;
     /// How long the leader of the quorum gathers writes into one batch.
     "controller.quorum.append.linger.ms": Int = "25", AtLeast(0), Medium, ReadOnly, NoEffect;
     /// Whether a controller makes itself a voter of a dynamic quorum when it starts.

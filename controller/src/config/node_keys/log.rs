@@ -4,7 +4,7 @@ use crate::config::key::{Key, keys};
 
 pub const LOG: &[Key] = keys! {
     /// Log directories that get no new partitions.
-    "cordoned.log.dirs": List = "", Distinct, Medium, PerBroker, Refused;
+    "cordoned.log.dirs": List = "", Items, Medium, PerBroker, Refused;
     /// How long the cleaner rests when it finds nothing to compact.
     "log.cleaner.backoff.ms": Long = "15000", AtLeast(0), Medium, ClusterWide, NoEffect;
     /// The memory of the cleaner's map of keys.
@@ -37,12 +37,12 @@ pub const LOG: &[Key] = keys! {
     "log.cleanup.policy": List = "delete",
         SubsetOf(&["compact", "delete"]), Medium, ClusterWide, Honoured;
     /// The directory that holds the partitions, where `log.dirs` is not set.
-    "log.dir": List = "/tmp/kafka-logs", Distinct, High, ReadOnly, Honoured;
+    "log.dir": List = "/tmp/kafka-logs", SomeItems, High, ReadOnly, Honoured;
     /// How long a broker that cannot tell the controller of a failed log directory goes on before
     /// it stops.
     "log.dir.failure.timeout.ms": Long = "30000", AtLeast(1), Low, ReadOnly, NoEffect;
     /// The directories that hold the partitions, as a list; each partition lies in one of them.
-    "log.dirs": List, Distinct, High, ReadOnly, Honoured;
+    "log.dirs": List, SomeItems, High, ReadOnly, Honoured;
     /// After how many records a partition is flushed. Here a write is acknowledged when it is
     /// flushed, unless `millrace.durability` says otherwise.
     "log.flush.interval.messages": Long = "9223372036854775807",

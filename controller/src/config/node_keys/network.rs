@@ -4,7 +4,7 @@ use crate::config::key::{Key, keys};
 
 pub const NETWORK: &[Key] = keys! {
     /// What clients are told to connect to, where that differs from `listeners`.
-    "advertised.listeners": List, Distinct, High, ReadOnly, Honoured;
+    "advertised.listeners": List, Items, High, ReadOnly, Honoured;
     /// Threads for work in the background. Here each core does its own.
     "background.threads": Int = "10", AtLeast(1), High, ClusterWide, NoEffect;
     /// How long the closing of a connection that failed to authenticate is put off.
@@ -14,7 +14,7 @@ pub const NETWORK: &[Key] = keys! {
     /// After how long a SASL connection must authenticate again; 0 for never.
     "connections.max.reauth.ms": Long = "0", Any, Medium, ReadOnly, NoEffect;
     /// Listeners that open before the authorizer is ready.
-    "early.start.listeners": List, Distinct, High, ReadOnly, NoEffect;
+    "early.start.listeners": List, Items, High, ReadOnly, NoEffect;
     /// The name of the listener that brokers use among themselves.
     "inter.broker.listener.name": String, Any, Medium, ReadOnly, Honoured;
     /// The security protocol of each listener's name. Only `PLAINTEXT` is implemented for the
@@ -22,7 +22,7 @@ pub const NETWORK: &[Key] = keys! {
     "listener.security.protocol.map": String = "SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT",
         Any, Low, PerBroker, Honoured;
     /// Where the node listens, as `NAME://host:port`; an empty host means all addresses.
-    "listeners": List = "PLAINTEXT://:9092", Distinct, High, PerBroker, Honoured;
+    "listeners": List = "PLAINTEXT://:9092", Items, High, PerBroker, Honoured;
     /// How many connections are accepted each second; who comes faster waits.
     "max.connection.creation.rate": Int = "2147483647", AtLeast(0), Medium, ClusterWide, Honoured;
     /// How many connections the broker keeps at once; one more waits for a place.

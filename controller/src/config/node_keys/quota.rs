@@ -17,10 +17,10 @@ pub const QUOTA: &[Key] = keys! {
     /// How often these reporters look at the metrics.
     "kafka.metrics.polling.interval.secs": Int = "10", AtLeast(1), Low, ReadOnly, NoEffect;
     /// Classes that report Kafka's older metrics.
-    "kafka.metrics.reporters": List = "", Distinct, Low, ReadOnly, NoEffect;
+    "kafka.metrics.reporters": List = "", Items, Low, ReadOnly, NoEffect;
     /// Classes that report the metrics of the JVM.
     "metric.reporters": List = "org.apache.kafka.common.metrics.JmxReporter",
-        Distinct, Low, ClusterWide, NoEffect;
+        Items, Low, ClusterWide, NoEffect;
     /// How many samples a metric is measured over.
     "metrics.num.samples": Int = "2", AtLeast(1), Low, ReadOnly, NoEffect;
     /// How detailed metrics are.

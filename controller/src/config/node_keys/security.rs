@@ -21,7 +21,7 @@ pub const SECURITY: &[Key] = keys! {
     /// The class that gives a SASL client its credentials.
     "sasl.client.callback.handler.class": Class, Any, Medium, ReadOnly, NoEffect;
     /// The SASL mechanisms that clients may use.
-    "sasl.enabled.mechanisms": List = "GSSAPI", Distinct, Medium, PerBroker, NoEffect;
+    "sasl.enabled.mechanisms": List = "GSSAPI", Items, Medium, PerBroker, NoEffect;
     /// The login of a listener and mechanism, in JAAS form.
     "sasl.jaas.config": Password, Any, Medium, PerBroker, NoEffect;
     /// The path of Kerberos' `kinit`.
@@ -30,7 +30,7 @@ pub const SECURITY: &[Key] = keys! {
     "sasl.kerberos.min.time.before.relogin": Long = "60000", Any, Medium, PerBroker, NoEffect;
     /// How Kerberos principals become short names.
     "sasl.kerberos.principal.to.local.rules": List = "DEFAULT",
-        Distinct, Medium, PerBroker, NoEffect;
+        Items, Medium, PerBroker, NoEffect;
     /// The Kerberos principal that the brokers run as.
     "sasl.kerberos.service.name": String, Any, Medium, PerBroker, NoEffect;
     /// Which share of a ticket's life is added at random before it is renewed.
@@ -94,7 +94,7 @@ pub const SECURITY: &[Key] = keys! {
     /// By how much the clocks of issuer and broker may differ.
     "sasl.oauthbearer.clock.skew.seconds": Int = "30", Any, Low, ReadOnly, NoEffect;
     /// Audiences of which a token must name one.
-    "sasl.oauthbearer.expected.audience": List = "", Distinct, High, ReadOnly, NoEffect;
+    "sasl.oauthbearer.expected.audience": List = "", Items, High, ReadOnly, NoEffect;
     /// The issuer that a token must name.
     "sasl.oauthbearer.expected.issuer": String, Any, High, ReadOnly, NoEffect;
     /// How often these keys are fetched again.
@@ -131,13 +131,13 @@ pub const SECURITY: &[Key] = keys! {
     /// Whether a keystore may be replaced by one of other alternative names.
     "ssl.allow.san.changes": Boolean = "false", Any, Low, ReadOnly, NoEffect;
     /// The cipher suites that are allowed; none named means all.
-    "ssl.cipher.suites": List = "", Distinct, Medium, PerBroker, NoEffect;
+    "ssl.cipher.suites": List = "", Items, Medium, PerBroker, NoEffect;
     /// Whether clients must show a certificate: `required`, `requested` or `none`. Nothing else
     /// than `none` can be kept here, so it is refused.
     "ssl.client.auth": String = "none",
         OneOf(&["required", "requested", "none"]), Medium, PerBroker, Refused;
     /// The TLS versions that are allowed.
-    "ssl.enabled.protocols": List = "TLSv1.2,TLSv1.3", Distinct, Medium, PerBroker, NoEffect;
+    "ssl.enabled.protocols": List = "TLSv1.2,TLSv1.3", Items, Medium, PerBroker, NoEffect;
     /// How the name of a server is checked against its certificate.
     "ssl.endpoint.identification.algorithm": String = "https", Any, Low, PerBroker, NoEffect;
     /// The class that makes TLS engines.

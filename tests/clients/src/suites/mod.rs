@@ -2,6 +2,7 @@
 
 mod admin;
 mod codecs;
+mod configs;
 mod exclusive;
 mod hostile;
 mod kafka_tools;

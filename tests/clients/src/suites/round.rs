@@ -1,6 +1,6 @@
 //! One broker's life: started, used by every client, attacked, stopped, looked at, started again.
 
-use super::{admin, codecs, exclusive, hostile, kafka_tools, retention, stopped};
+use super::{admin, codecs, configs, exclusive, hostile, kafka_tools, retention, stopped};
 use crate::{Broker, Client, Codec, Layout, Produced, Report, Setting, Site};
 
 /// A topic that was filled, for the cases after the stop and after the restart.
@@ -47,6 +47,7 @@ pub fn run(report: &mut Report, setting: Setting) {
     codecs::produce_and_read(&mut round, &broker);
     kafka_tools::administer(&mut round, &broker);
     admin::administer(&mut round, &broker);
+    configs::configure(&mut round, &broker);
     retention::delete(&mut round, &broker);
     hostile::attack(&mut round, &broker);
     exclusive::intrude(&mut round, &broker);
@@ -58,6 +59,7 @@ pub fn run(report: &mut Report, setting: Setting) {
     let name = round.case_name("starts again on its data");
     let Some(broker) = round.report.always(&name, |tools| site.start(tools)) else { return };
     codecs::read_again(&mut round, &broker);
+    configs::outlive(&mut round, &broker);
     retention::delete_nothing_more(&mut round, &broker);
     stop(&mut round, broker, "stops cleanly again");
 }

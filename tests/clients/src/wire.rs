@@ -1,0 +1,45 @@
+//! A connection that speaks the protocol itself: what no client library sends or shows.
+
+use anyhow::{Context, Result, ensure};
+use protocol::header::{decode_response_header, encode_request};
+use protocol::wire::{ApiMessage, Decoder, Message, Request};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+const ANSWER_DEADLINE: Duration = Duration::from_secs(30);
+const FRAME_SIZE_BYTES_MAX: usize = 64 << 20;
+
+/// One connection to a broker; requests are answered one after the other.
+#[derive(Debug)]
+pub struct Connection {
+    stream: TcpStream,
+    correlation_id: i32,
+}
+
+impl Connection {
+    pub fn open(address: SocketAddr) -> Result<Self> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(ANSWER_DEADLINE))?;
+        Ok(Self { stream, correlation_id: 0 })
+    }
+
+    /// Sends `request` in `version` and waits for its answer.
+    pub fn call<R: Request>(&mut self, version: i16, request: &R) -> Result<R::Response> {
+        self.correlation_id += 1;
+        let frame = encode_request(self.correlation_id, Some("wire"), request, version)?;
+        self.stream.write_all(&frame.contiguous())?;
+        let mut size = [0; 4];
+        self.stream
+            .read_exact(&mut size)
+            .with_context(|| format!("{} is not answered", R::NAME))?;
+        let size = usize::try_from(i32::from_be_bytes(size))?;
+        ensure!(size <= FRAME_SIZE_BYTES_MAX, "an answer of {size} bytes");
+        let mut answer = vec![0; size];
+        self.stream.read_exact(&mut answer)?;
+        let mut decoder = Decoder::new(answer.into());
+        let header = decode_response_header(&mut decoder, R::Response::API_KEY, version)?;
+        ensure!(header.correlation_id == self.correlation_id, "it answers another request");
+        Ok(R::Response::decode(&mut decoder, version)?)
+    }
+}
