@@ -75,13 +75,20 @@ impl LogDirectory {
         let entries =
             reactor::directory::list(path).await.map_err(StorageError::io("list", path))?;
         let (partitions, deleted) = find_partitions(path, &entries)?;
-        let recovery_points = checkpoints::read(path, checkpoints::RECOVERY_POINT).await?;
-        let log_start_offsets = checkpoints::read(path, checkpoints::LOG_START_OFFSET).await?;
-        let high_watermarks = checkpoints::read(path, checkpoints::HIGH_WATERMARK).await?;
+        let mut recovery_points = checkpoints::read(path, checkpoints::RECOVERY_POINT).await?;
+        let mut log_start_offsets = checkpoints::read(path, checkpoints::LOG_START_OFFSET).await?;
+        let mut high_watermarks = checkpoints::read(path, checkpoints::HIGH_WATERMARK).await?;
         let markers = Markers::read(path).await?;
         let was_guarded = entries.iter().any(|entry| entry.name == guard::NAME);
         // After a crash it is ours if the journal's guard still keeps Apache Kafka from starting.
         let was_crash = markers.last_stop().is_none();
+        if was_crash && was_guarded {
+            // Kafka's files are of our last clean stop, and by name: since then another topic may have
+            // got it. Our own checkpoint says what is true of a topic id.
+            recovery_points.clear();
+            log_start_offsets.clear();
+            high_watermarks.clear();
+        }
         let is_ours = if was_crash { was_guarded } else { markers.are_ours() };
         let core_checkpoint = find_core_checkpoint(path, &entries, is_ours, &partitions).await?;
         Ok(LogDirectory {
