@@ -155,12 +155,16 @@ impl Context<'_> {
             // A file that ends with a block was perhaps not cut to its size yet: Kafka's recovery point
             // does not say so, where it is that of an earlier topic of this name.
             let may_be_padded = size_bytes > 0 && (size_bytes as usize).is_multiple_of(ALIGNMENT);
-            let is_scanned = known.stop == Stop::Unclean
-                && (may_be_padded || next.is_none_or(|next| next > known.scan_from));
+            let is_in_doubt = next.is_none_or(|next| next > known.scan_from);
+            let is_scanned = known.stop == Stop::Unclean && (may_be_padded || is_in_doubt);
             if let (Some(next), false) = (next, is_scanned) {
                 segments.insert(base_offset, self.rolled(base_offset, size_bytes, next));
                 continue;
             }
+            // Of a segment that is looked at for its padding alone, the ones behind need not be: what is
+            // known of their epochs stays.
+            let mut known_already = LeaderEpochs::default();
+            let epochs = if is_in_doubt { &mut *epochs } else { &mut known_already };
             let path = path_of(self.directory, FileKind::Log, base_offset);
             let mut resumed = resumed.take_if(|segment| segment.base_offset == base_offset);
             let file = match resumed.as_mut().and_then(|segment| segment.file.take()) {
@@ -355,7 +359,7 @@ impl Context<'_> {
                 });
             }
             if let Some(leader_epoch) = header.partition_leader_epoch {
-                epochs.maybe_assign(leader_epoch, header.base_offset);
+                epochs.found(leader_epoch, header.base_offset);
             }
             segment.push(header.base_offset, header, self.config.index_interval_bytes);
         };

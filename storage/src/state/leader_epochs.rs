@@ -67,6 +67,20 @@ impl LeaderEpochs {
         true
     }
 
+    /// A scan has found a batch of `leader_epoch` at `start_offset`: it wins over entries that say
+    /// otherwise, which a truncation may have left in the file. Source: Kafka's
+    /// `LeaderEpochFileCache.assign`.
+    pub(crate) fn found(&mut self, leader_epoch: LeaderEpoch, start_offset: Offset) {
+        if self.at(start_offset) == Some(leader_epoch) {
+            return;
+        }
+        self.truncate_from_end(start_offset);
+        while self.entries.last().is_some_and(|last| last.leader_epoch > leader_epoch) {
+            self.entries.pop();
+        }
+        self.maybe_assign(leader_epoch, start_offset);
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (LeaderEpoch, Offset)> {
         self.entries.iter().map(|entry| (entry.leader_epoch, entry.start_offset))
     }
@@ -205,6 +219,25 @@ mod tests {
             ["1\n0\n", "0\n", "0\n2\n0 0\n", "0\n1\n0\n", "0\n2\n3 0\n1 5\n", "0\n1\n-1 0\n"]
         {
             assert!(LeaderEpochs::decode(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_scan_finds_wins_over_the_file() {
+        for (entries, (leader_epoch, start_offset), want) in [
+            (&[(0, 0), (3, 91)][..], (0, 91), "0\n1\n0 0\n"), // cut at 91, then an older epoch's
+            (&[(0, 0), (3, 91)], (0, 50), "0\n2\n0 0\n3 91\n"), // known
+            (&[(0, 0), (3, 91)], (3, 95), "0\n2\n0 0\n3 91\n"), // known
+            (&[(0, 0), (3, 91)], (4, 99), "0\n3\n0 0\n3 91\n4 99\n"),
+            (&[(2, 0), (3, 91)], (1, 91), "0\n1\n1 91\n"),
+            (&[], (2, 7), "0\n1\n2 7\n"),
+        ] {
+            let mut epochs = LeaderEpochs::default();
+            for &(leader_epoch, start_offset) in entries {
+                epochs.maybe_assign(LeaderEpoch(leader_epoch), Offset(start_offset));
+            }
+            epochs.found(LeaderEpoch(leader_epoch), Offset(start_offset));
+            assert_eq!(epochs.encode(), want, "{entries:?} {leader_epoch} {start_offset}");
         }
     }
 }

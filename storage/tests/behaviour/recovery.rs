@@ -368,3 +368,38 @@ fn every_kind_of_file_in_every_condition() {
         }
     });
 }
+
+/// A batch that fills one block of the disk.
+fn block_of(sequence: i32) -> RecordBatch {
+    let mut batches =
+        (3900..4096).map(|value_size_bytes| idempotent_with(sequence, value_size_bytes));
+    batches.find(|batch| batch.size_bytes() == 4096).expect("a batch of one block")
+}
+
+#[test]
+fn a_segment_without_padding_hides_no_epochs_behind_it() {
+    in_simulation(11, |path| async move {
+        let config = LogConfig { segment_size_bytes: 8192, ..config() };
+        let directory = path.join("orders-0");
+        let log = PartitionLog::create(&volume(&path), &directory, config.clone(), TOPIC_ID)
+            .await
+            .expect("a new log");
+        // The first segment is of two blocks; the epoch of its first batch is given up.
+        let epochs = [1, 2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 3, 4];
+        for (n, &leader_epoch) in (0..).zip(&epochs) {
+            let batch = if n < 2 { block_of(n) } else { idempotent_with(n, 900) };
+            log.append_as_leader(&[batch], how(leader_epoch)).expect("appended");
+        }
+        log.flush().await.expect("flushed");
+        log.set_high_watermark(log.log_end_offset());
+        log.raise_log_start(Offset(1)).expect("below the high watermark");
+        log.close().await.expect("closed");
+        let (log_start_offset, recovery_point) = (Offset(1), log.log_end_offset());
+        let opening = Opening { recovery_point, log_start_offset, ..Opening::default() };
+        let log = PartitionLog::open(&volume(&path), &directory, config, opening).await;
+        let log = log.expect("the log opens");
+        for (offset, &leader_epoch) in (0..).zip(&epochs).skip(1) {
+            assert_eq!(log.leader_epoch_at(Offset(offset)), Some(LeaderEpoch(leader_epoch)));
+        }
+    });
+}
