@@ -85,7 +85,12 @@ pub(crate) async fn replay(
     let (tasks, turns) = (Group::new(), Budget::new(CONCURRENT_PARTITION_COUNT_MAX));
     let done = Rc::new(RefCell::new(Vec::new()));
     for (topic_id, partition) in keys {
-        let Some(name) = names.get(&(topic_id, partition)) else {
+        let mut of_id = names.get(&(topic_id, partition));
+        if reactor::planted!(replay_by_name) {
+            let mut by_name = names.values().filter(|name| name.partition == partition);
+            of_id = of_id.or_else(|| by_name.next());
+        }
+        let Some(name) = of_id else {
             // Its deletion, or another topic of its name, came after; unless a partition cannot say
             // whose it is.
             reactor::mark!(replay_partition_gone);

@@ -219,21 +219,22 @@ impl Partition {
             now,
             log_append_time: settings.log_append_time,
         };
-        let (base_offset, next_offset, log_append_time) =
-            match self.log.append_as_leader(batches, how) {
-                Ok(Appended::New { base_offset, next_offset }) => {
-                    let size_bytes = batches.iter().map(|batch| batch.bytes().len()).sum();
-                    self.unexposed.borrow_mut().push_back((next_offset, size_bytes));
-                    (base_offset, next_offset, settings.log_append_time.then_some(now))
-                }
-                Ok(Appended::Duplicate { base_offset, next_offset, timestamp }) => {
-                    (base_offset, next_offset, settings.log_append_time.then_some(timestamp))
-                }
-                Err(error) => {
-                    wait.settle(part, refusal(&error));
-                    return;
-                }
-            };
+        let appended = self.log.append_as_leader(batches, how);
+        let is_duplicate = matches!(appended, Ok(Appended::Duplicate { .. }));
+        let (base_offset, next_offset, log_append_time) = match appended {
+            Ok(Appended::New { base_offset, next_offset }) => {
+                let size_bytes = batches.iter().map(|batch| batch.bytes().len()).sum();
+                self.unexposed.borrow_mut().push_back((next_offset, size_bytes));
+                (base_offset, next_offset, settings.log_append_time.then_some(now))
+            }
+            Ok(Appended::Duplicate { base_offset, next_offset, timestamp }) => {
+                (base_offset, next_offset, settings.log_append_time.then_some(timestamp))
+            }
+            Err(error) => {
+                wait.settle(part, refusal(&error));
+                return;
+            }
+        };
         wait.note(
             part,
             ProduceResult {
@@ -245,7 +246,8 @@ impl Partition {
                 message: None,
             },
         );
-        if until_durable && next_offset > self.high_watermark.get() {
+        let waits = !(reactor::planted!(duplicate_acknowledged_at_once) && is_duplicate);
+        if until_durable && waits && next_offset > self.high_watermark.get() {
             self.acks.borrow_mut().entry(next_offset).or_default().push((wait.clone(), part));
         } else {
             wait.settle_as_is(part);
@@ -296,6 +298,10 @@ impl Partition {
 
     /// The durable end moved: with it, at one replica, the high watermark.
     fn advance(&self, durable_end_offset: Offset) {
+        let durable_end_offset = match reactor::planted!(high_watermark_from_log_end) {
+            true => self.log.log_end_offset(),
+            false => durable_end_offset,
+        };
         let before = self.high_watermark.get();
         assert!(durable_end_offset >= before, "INV-9: {durable_end_offset} after {before}");
         self.high_watermark.set(durable_end_offset);

@@ -14,7 +14,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   setup [NAME...] fetch what the client suites need into the target folder
   codegen         print Kafka's message schemas as Rust (--check, --jars DIR)
   loom            check the mesh's hand-shake under every schedule
-  sim             run the broker in simulated worlds (--seed S, --seeds N, --threads T)
+  sim             run the broker in simulated worlds (--seed S, --seeds N, --world W, --planted BUG)
   tidy            check the tree's structure and list its large files";
 
 fn main() -> anyhow::Result<ExitCode> {

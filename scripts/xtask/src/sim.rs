@@ -12,10 +12,18 @@ use tidy::rules::mark_names;
 /// Optimised, but with the checks of a development build.
 const PROFILE: &str = "sim";
 
+/// The argument that needs a build with planted bugs.
+const PLANTED: &str = "--planted";
+
 pub fn run(arguments: &[String]) -> anyhow::Result<ExitCode> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let status = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["run", "--quiet", "--profile", PROFILE, "--package", "simulator", "--"])
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(["run", "--quiet", "--profile", PROFILE, "--package", "simulator"]);
+    if arguments.iter().any(|argument| argument == PLANTED) {
+        command.args(["--features", "simulator/planted-bugs"]);
+    }
+    let status = command
+        .arg("--")
         .args(arguments)
         .current_dir(&root)
         .env("MILLRACE_COMMIT", commit(&root))

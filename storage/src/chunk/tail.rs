@@ -259,6 +259,10 @@ impl Tail {
                 let mut block = AlignedBuffer::zeroed(ALIGNMENT);
                 let bytes = chunk.share(full_end, end);
                 block[..bytes.len()].copy_from_slice(&bytes);
+                if reactor::planted!(padding_not_zeroed) {
+                    let stale = bytes.len().min(ALIGNMENT - bytes.len());
+                    block.copy_within(..stale, bytes.len());
+                }
                 pending.writes.push((block.into_bytes(), u64::from(full_end)));
             }
             break;

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use protocol::model::{PartitionId, TopicId};
+use reactor::buffer::{ALIGNMENT, AlignedBuffer};
 use reactor::task::Group as Tasks;
 
 use super::file::{FileUse, HEADER_BLOCK_SIZE_BYTES, JournalFile};
@@ -372,7 +373,18 @@ impl Inner {
                     return;
                 }
             };
+            let late = match &next {
+                Next::Ready(ready) => Some(ready.file.clone()),
+                Next::Missing { .. } | Next::Preparing => None,
+            };
             inner.state.borrow_mut().next = next;
+            if reactor::planted!(journal_zeroed_while_in_use)
+                && let Some(file) = late
+            {
+                let zeros = AlignedBuffer::zeroed(ALIGNMENT).into_bytes();
+                // Whatever comes of it.
+                let _ = file.write(zeros, HEADER_BLOCK_SIZE_BYTES).await;
+            }
         });
     }
 

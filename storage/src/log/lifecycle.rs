@@ -149,6 +149,14 @@ impl State {
 impl Inner {
     /// Makes void what the journal has of the log so far; durable on return.
     async fn fence(&self, kind: FenceKind) -> Result<(), StorageError> {
+        if reactor::planted!(replay_by_name)
+            && matches!(kind, FenceKind::Creation | FenceKind::Deletion)
+        {
+            return Ok(());
+        }
+        if reactor::planted!(no_fence_at_truncation) && kind == FenceKind::Truncation {
+            return Ok(());
+        }
         match (self.topic_id, &self.name) {
             (Some(topic_id), Some(name)) => self.volume.fence(topic_id, name.partition, kind).await,
             // The journal has none of it.
@@ -293,7 +301,9 @@ impl Inner {
         reactor::directory::rename(directory, &deleted)
             .await
             .map_err(StorageError::io("rename", directory))?;
-        reactor::directory::sync(parent).await.map_err(StorageError::io("flush", parent))?;
+        if !reactor::planted!(rename_without_directory_flush) {
+            reactor::directory::sync(parent).await.map_err(StorageError::io("flush", parent))?;
+        }
         let delay_ms = self.state.borrow().config.file_delete_delay_ms;
         self.volume.trash().discard(vec![Discarded::Directory(deleted)], delay_ms);
         Ok(())

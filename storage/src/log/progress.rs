@@ -85,7 +85,7 @@ impl Progress {
     /// Something that went past the journal is not where an acknowledgement wants it. What comes
     /// after gathers: nothing is acknowledged over a gap, and bulk stays bulk.
     pub(crate) fn is_bypassing(&self) -> bool {
-        self.bypass_end > self.acknowledgeable
+        self.bypass_end > self.acknowledgeable && !reactor::planted!(acknowledge_over_a_gap)
     }
 
     /// Whether the next share may go into the journal: nothing before it is unflushed, so that its
@@ -93,7 +93,9 @@ impl Progress {
     /// counts as durable.
     pub(crate) fn may_journal(&self, durability: Durability) -> bool {
         match durability {
-            Durability::Flushed => self.durable >= self.submitted.offset,
+            Durability::Flushed => {
+                self.durable >= self.submitted.offset || reactor::planted!(acknowledge_over_a_gap)
+            }
             Durability::Written => true,
         }
     }
@@ -129,7 +131,7 @@ impl Progress {
     /// The journal has flushed the share `start..end`. In the mode `written` there may be a gap before
     /// it, and it does not count until the segments close it.
     pub(crate) fn journal_flushed(&mut self, start: Offset, end: Offset) {
-        if start <= self.durable {
+        if start <= self.durable || reactor::planted!(acknowledge_over_a_gap) {
             self.durable = self.durable.max(end);
             self.acknowledgeable = self.acknowledgeable.max(self.durable);
         } else {
@@ -189,6 +191,10 @@ impl Progress {
         }
         self.submitted = max(self.submitted, end);
         self.flush_due |= self.flush_goal > self.flushed.offset;
+        if reactor::planted!(bypass_counts_when_written) {
+            self.durable = self.durable.max(end.offset);
+            self.acknowledgeable = self.acknowledgeable.max(end.offset);
+        }
         if durability == Durability::Written {
             self.acknowledgeable = self.acknowledgeable.max(end.offset);
         }

@@ -96,7 +96,9 @@ impl Inner {
         let count = reasons.len().min(sealed);
         match state.segments.values().nth(count) {
             Some(first) if count == 0 => Ok(Step::AwaitSeal(first.base_offset)),
-            Some(first) if !first.on_disk => Ok(Step::MakeFile(first.base_offset)),
+            Some(first) if !first.on_disk && !reactor::planted!(retention_before_the_next_file) => {
+                Ok(Step::MakeFile(first.base_offset))
+            }
             Some(_) | None => Ok(Step::Detached(state.detach(&reasons[..count]))),
         }
     }

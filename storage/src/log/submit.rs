@@ -122,6 +122,9 @@ impl Inner {
         let end = self.state.borrow().log_end_offset();
         self.state.borrow_mut().progress.ask_flush(end);
         self.wake_writer();
+        if reactor::planted!(recovery_point_from_journal) {
+            return self.checkpoint_entry().await;
+        }
         let entry = match self.checkpoint_entry().await {
             // A clean stop flushes it, and has an entry written of its own.
             Err(_) if matches!(self.state.borrow().phase, Phase::Closed) => Ok(None),

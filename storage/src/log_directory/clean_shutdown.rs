@@ -45,6 +45,9 @@ impl Markers {
 
     /// Removes them, durably: from here on, a stop without others is unclean.
     pub(crate) async fn remove(&self, directory: &Path) -> Result<(), StorageError> {
+        if reactor::planted!(clean_marker_left_at_start) {
+            return Ok(());
+        }
         for (name, text) in [(NAME, &self.kafkas), (OWN_NAME, &self.own)] {
             if text.is_some() {
                 let path = directory.join(name);

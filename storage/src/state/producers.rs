@@ -186,7 +186,9 @@ impl Producer {
         match batch.content {
             ProducerContent::Data { sequences, transactional } => {
                 self.begin_epoch(batch.producer_epoch);
-                if self.batches.len() == BATCHES_RETAINED {
+                let window =
+                    if reactor::planted!(duplicate_window_of_four) { 4 } else { BATCHES_RETAINED };
+                if self.batches.len() >= window {
                     self.batches.remove(0);
                 }
                 self.batches.push(RetainedBatch {

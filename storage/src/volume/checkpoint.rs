@@ -89,6 +89,11 @@ impl Volume {
         let journal = self.journal.borrow().clone();
         let mark = journal.as_ref().map(Journal::mark);
         self.journaled_bytes.set(0);
+        if reactor::planted!(recycle_before_segment_flush)
+            && let (Some(journal), Some(mark)) = (&journal, mark)
+        {
+            journal.recycle_before(mark).await?;
+        }
         let entries = Rc::new(RefCell::new(Vec::new()));
         each(busy.awake(), |log| {
             let entries = entries.clone();
@@ -105,6 +110,9 @@ impl Volume {
         if let Some(checkpoint) = self.checkpoint() {
             let entries = entries.take();
             checkpoint.write(&entries).await?;
+        }
+        if reactor::planted!(recovery_point_from_journal) {
+            return Ok(());
         }
         if let (Some(journal), Some(mark)) = (journal, mark) {
             journal.recycle_before(mark).await?;

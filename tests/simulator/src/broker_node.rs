@@ -89,7 +89,9 @@ fn config(overrides: &str) -> Result<BrokerConfig, Failure> {
          controller.quorum.bootstrap.servers={ADDRESS}:9093\n\
          listeners=PLAINTEXT://{ADDRESS}:{PORT},CONTROLLER://{ADDRESS}:9093\n\
          controller.listener.names=CONTROLLER\nlog.dirs={LOG_DIRECTORY}\n\
-         log.retention.ms=-1\nlog.message.timestamp.after.max.ms={}\n{overrides}",
+         log.retention.ms=-1\nlog.message.timestamp.after.max.ms={}\n\
+         log.retention.check.interval.ms=3000\nlog.initial.task.delay.ms=1000\n\
+         producer.id.expiration.check.interval.ms=10000\n{overrides}",
         i64::MAX
     );
     let refused =

@@ -1,37 +1,48 @@
 //! Many runs: each on one thread, several at once, one line each.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
 
-use crate::run::{Outcome, run};
-use crate::scenario::Scenario;
+use crate::planted::Planted;
 use crate::totals::{Totals, line};
-use crate::verdict::{Failure, Kind};
+use crate::verdict::Failure;
+use crate::world::{Ended, World, describe, run_seed};
 
 /// One seed in so many is run twice: both must be the same run.
 const TWICE_EVERY: u64 = 50;
 
-/// Seeds, and how many of them at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Seeds, the worlds that each is made into, and how many runs at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Campaign {
     pub first_seed: u64,
     pub seed_count: u64,
+    pub worlds: Vec<World>,
     pub threads: usize,
+    pub planted: Planted,
+    /// Nothing is printed but what failed.
+    pub is_quiet: bool,
+}
+
+/// A run that failed.
+#[derive(Clone, Debug)]
+pub struct Caught {
+    pub world: World,
+    pub seed: u64,
+    pub failure: Failure,
 }
 
 struct Finished {
+    world: World,
     seed: u64,
-    scenario: String,
-    ended: Result<Outcome, Failure>,
+    ended: Result<Ended, Failure>,
 }
 
 impl Campaign {
     /// Runs all seeds and prints a line for each. Ends at the first that fails, with the lowest of
     /// those that ran meanwhile.
-    pub fn run(self) -> Result<Totals, Failure> {
-        let next = AtomicU64::new(self.first_seed);
+    pub fn run(&self) -> Result<Totals, Caught> {
+        let next = AtomicU64::new(0);
         let stopped = AtomicBool::new(false);
         let (sender, receiver) = channel();
         thread::scope(|scope| {
@@ -41,49 +52,58 @@ impl Campaign {
             }
             drop(sender);
             let mut totals = Totals::default();
-            let mut failed: Option<(u64, Failure)> = None;
-            for Finished { seed, scenario, ended } in receiver {
-                println!("SEED={seed:#x} commit={} {scenario}", commit());
+            let mut caught: Option<Caught> = None;
+            for Finished { world, seed, ended } in receiver {
+                let head = format!("SEED={seed:#x} world={}", world.name());
+                if !self.is_quiet {
+                    println!("{head} commit={} {}", commit(), describe(world, seed));
+                }
                 match ended {
-                    Ok(outcome) => {
-                        println!("ok   SEED={seed:#x} {}", line(&outcome));
-                        totals.add(&outcome);
+                    Ok(ended) => {
+                        if !self.is_quiet {
+                            println!("ok   {head} {}", line(&ended));
+                        }
+                        totals.add(&ended);
                     }
                     Err(failure) => {
-                        println!("{failure}\n{}", reproduce(seed));
                         stopped.store(true, Ordering::Relaxed);
-                        let is_first = failed.as_ref().is_none_or(|(first, _)| seed < *first);
-                        if is_first {
-                            failed = Some((seed, failure));
+                        if !self.is_quiet {
+                            println!("{failure}\n{}", reproduce(world, seed));
+                        }
+                        if caught.as_ref().is_none_or(|first| seed < first.seed) {
+                            caught = Some(Caught { world, seed, failure });
                         }
                     }
                 }
             }
-            failed.map_or(Ok(totals), |(_, failure)| Err(failure))
+            caught.map_or(Ok(totals), Err)
         })
     }
 
-    fn work(self, next: &AtomicU64, stopped: &AtomicBool, finished: Sender<Finished>) {
-        let end = self.first_seed.saturating_add(self.seed_count);
+    fn work(&self, next: &AtomicU64, stopped: &AtomicBool, finished: Sender<Finished>) {
+        let world_count = self.worlds.len() as u64;
         while !stopped.load(Ordering::Relaxed) {
-            let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= end {
+            let turn = next.fetch_add(1, Ordering::Relaxed);
+            if turn >= self.seed_count * world_count {
                 break;
             }
-            let scenario = Scenario::of_seed(seed);
-            let is_twice = self.seed_count > 1 && seed.is_multiple_of(TWICE_EVERY);
-            let ended = if is_twice { run_twice(&scenario) } else { run_caught(&scenario) };
-            let scenario = scenario.to_string();
-            if finished.send(Finished { seed, scenario, ended }).is_err() {
+            let seed = self.first_seed.wrapping_add(turn / world_count);
+            let world = self.worlds[(turn % world_count) as usize];
+            let is_twice = self.seed_count > 1
+                && self.planted == Planted::NONE
+                && seed.is_multiple_of(TWICE_EVERY);
+            let ended =
+                if is_twice { run_twice(world, seed) } else { run_seed(world, seed, self.planted) };
+            if finished.send(Finished { world, seed, ended }).is_err() {
                 break;
             }
         }
     }
 }
 
-fn run_twice(scenario: &Scenario) -> Result<Outcome, Failure> {
-    let first = run_caught(scenario)?;
-    let second = run_caught(scenario)?;
+fn run_twice(world: World, seed: u64) -> Result<Ended, Failure> {
+    let first = run_seed(world, seed, Planted::NONE)?;
+    let second = run_seed(world, seed, Planted::NONE)?;
     if first == second {
         return Ok(first);
     }
@@ -91,21 +111,13 @@ fn run_twice(scenario: &Scenario) -> Result<Outcome, Failure> {
     Err(Failure::crash(what))
 }
 
-/// A panic is the broker's: its assertions are the invariants' too.
-pub fn run_caught(scenario: &Scenario) -> Result<Outcome, Failure> {
-    catch_unwind(AssertUnwindSafe(|| run(scenario))).unwrap_or_else(|panic| {
-        let text = panic
-            .downcast_ref::<String>()
-            .map(String::as_str)
-            .or_else(|| panic.downcast_ref::<&str>().copied());
-        let what = format!("panic: {}", text.unwrap_or("without a text"));
-        Err(Failure { kind: Kind::Crash, invariant: None, what })
-    })
-}
-
 /// How a failed run is run again.
-pub fn reproduce(seed: u64) -> String {
-    format!("reproduce: git checkout {} && cargo xtask sim --seed {seed:#x}", commit())
+pub fn reproduce(world: World, seed: u64) -> String {
+    format!(
+        "reproduce: git checkout {} && cargo xtask sim --world {} --seed {seed:#x}",
+        commit(),
+        world.name()
+    )
 }
 
 /// What was built, as `cargo xtask` tells.

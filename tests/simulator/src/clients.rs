@@ -2,12 +2,12 @@
 
 use std::rc::Rc;
 
-use reactor::sim::{Client, NodeId, Simulation};
+use reactor::sim::{Client, NodeId, Random, Simulation};
 
 use crate::consumer::{ConsumerPlan, Progress, consume};
 use crate::producer::produce;
 use crate::scenario::Scenario;
-use crate::topic::{Topic, TopicPlan};
+use crate::topic::{Role, Topic, TopicPlan};
 use crate::workload::Workload;
 
 /// A consumer, and what it reads.
@@ -28,6 +28,8 @@ pub struct Clients<'a> {
     pub consumers: Vec<Reader>,
     /// A topic is being deleted and made again.
     pub replacing: Option<Client<Option<()>>>,
+    /// Records are being deleted.
+    pub trimming: Option<Client<Option<()>>>,
 }
 
 impl<'a> Clients<'a> {
@@ -46,6 +48,7 @@ impl<'a> Clients<'a> {
             producers: Vec::new(),
             consumers: Vec::new(),
             replacing: None,
+            trimming: None,
         }
     }
 
@@ -69,13 +72,31 @@ impl<'a> Clients<'a> {
             }
             self.join_new_topics();
         }
-        let newest = self.workload.topics.borrow().last().cloned();
-        let Some(topic) = newest.filter(|topic| topic.number > 0) else { return false };
+        let Some(topic) = self.newest(Role::Replaced) else { return false };
         let next = self.workload.plan_topic(topic.plan.clone());
         let workload = self.workload.clone();
         let replacing = async move { workload.replace_topic(&topic, &next).await };
         self.replacing = Some(self.simulation.spawn_client(self.nodes[0], replacing));
         true
+    }
+
+    /// Has records of a topic deleted up to one that was read, unless that is under way.
+    pub fn trim_topic(&mut self, random: &mut Random) -> bool {
+        let is_busy =
+            self.trimming.as_ref().is_some_and(|trimming| trimming.take_result().is_none());
+        let Some(topic) = self.newest(Role::Trimmed).filter(|_| !is_busy) else { return false };
+        let partition = random.below(topic.plan.partition_count as u64) as i32;
+        let read = topic.history.borrow().read_up_to(partition);
+        let offset = random.below(read as u64 + 1) as i64;
+        let workload = self.workload.clone();
+        let trimming = async move { workload.delete_records(&topic, partition, offset).await };
+        self.trimming = Some(self.simulation.spawn_client(self.nodes[0], trimming));
+        true
+    }
+
+    fn newest(&self, role: Role) -> Option<Rc<Topic>> {
+        let topics = self.workload.topics.borrow();
+        topics.iter().rev().find(|topic| topic.plan.role == role).cloned()
     }
 
     /// Starts producers and consumers of all topics that have none.
@@ -88,12 +109,12 @@ impl<'a> Clients<'a> {
     }
 
     fn start(&mut self, topic: &Rc<Topic>) {
-        // A topic that may be deleted is spoken of by its id: its name will be another's.
-        let is_lasting = topic.number == 0;
+        let is_lasting = topic.plan.role == Role::Lasting;
         let wanted = if is_lasting { usize::MAX } else { 2 };
         for plan in self.scenario.producers.iter().take(wanted) {
             let mut plan = plan.clone();
-            plan.by_topic_id |= !is_lasting;
+            // A topic that may be deleted is spoken of by its id: its name will be another's.
+            plan.by_topic_id |= topic.plan.role == Role::Replaced;
             let random =
                 self.simulation.random(&format!("producer-{}-{}", topic.number, plan.index));
             let node = self.nodes[plan.index as usize % self.nodes.len()];

@@ -1,9 +1,10 @@
 //! What is done to the broker while clients work, each drawn from the seed.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
-use reactor::sim::{Crash, Knobs, NodeId, Random, Simulation};
+use reactor::sim::{Crash, DiskFaults, Knobs, NodeId, Random, Simulation};
 
 use crate::broker_node::BrokerNode;
 use crate::clients::Clients;
@@ -20,6 +21,9 @@ pub enum Fault {
     Kill,
     /// The host loses power and comes back.
     PowerLoss,
+    /// The host loses power right when a client hears of an acknowledgement, on a slow disk: nothing has
+    /// time to become durable behind it.
+    PowerLossAtAcknowledgement,
     /// It goes down again while it starts.
     CrashWhileStarting,
     /// The process is told to stop, and started again.
@@ -37,12 +41,17 @@ pub enum Fault {
     WallClockJump,
     /// A topic is deleted, and one of its name is made.
     TopicReplaced,
+    /// The oldest records of a partition are deleted.
+    RecordsDeleted,
+    /// No operation of the disk ends for a while.
+    DiskStalled,
 }
 
 /// Those after which the broker has been started again come first.
-const FAULTS: [Fault; 11] = [
+const FAULTS: [Fault; 14] = [
     Fault::Kill,
     Fault::PowerLoss,
+    Fault::PowerLossAtAcknowledgement,
     Fault::CrashWhileStarting,
     Fault::CleanRestart,
     Fault::Partition,
@@ -52,14 +61,17 @@ const FAULTS: [Fault; 11] = [
     Fault::SlowDisk,
     Fault::WallClockJump,
     Fault::TopicReplaced,
+    Fault::RecordsDeleted,
+    Fault::DiskStalled,
 ];
-const RESTART_COUNT: usize = 4;
+const RESTART_COUNT: usize = 5;
 
 impl Fault {
     pub fn name(self) -> &'static str {
         match self {
             Fault::Kill => "kill",
             Fault::PowerLoss => "power_loss",
+            Fault::PowerLossAtAcknowledgement => "power_loss_at_acknowledgement",
             Fault::CrashWhileStarting => "crash_while_starting",
             Fault::CleanRestart => "clean_restart",
             Fault::Partition => "partition",
@@ -69,6 +81,8 @@ impl Fault {
             Fault::SlowDisk => "slow_disk",
             Fault::WallClockJump => "wall_clock_jump",
             Fault::TopicReplaced => "topic_replaced",
+            Fault::RecordsDeleted => "records_deleted",
+            Fault::DiskStalled => "disk_stalled",
         }
     }
 }
@@ -97,6 +111,18 @@ impl Nemesis<'_, '_> {
         match fault {
             Fault::Kill => self.crash_and_start(Crash::Kill),
             Fault::PowerLoss => self.crash_and_start(Crash::PowerLoss),
+            Fault::PowerLossAtAcknowledgement => {
+                self.slow_disk(Duration::from_secs(2));
+                let before = self.workload.acknowledged_records();
+                let is_over =
+                    || self.workload.has_failed() || self.workload.acknowledged_records() > before;
+                self.simulation.run_until(is_over, Duration::from_secs(10));
+                self.broker.crash(self.simulation, Crash::PowerLoss);
+                self.simulation.set_knobs(self.knobs.clone());
+                self.pass(Duration::from_secs(2));
+                self.broker.start(self.simulation);
+                self.restarts += 1;
+            }
             Fault::CrashWhileStarting => {
                 let crash = self.any_crash();
                 self.crash_and_start(crash);
@@ -132,9 +158,7 @@ impl Nemesis<'_, '_> {
                 self.simulation.resume(self.broker.node);
             }
             Fault::SlowDisk => {
-                let slow = Knobs { disk_slow: 1.0, ..self.knobs.clone() };
-                self.simulation.set_knobs(slow);
-                self.pass(Duration::from_secs(5));
+                self.slow_disk(Duration::from_secs(5));
                 self.simulation.set_knobs(self.knobs.clone());
             }
             Fault::WallClockJump => {
@@ -145,6 +169,25 @@ impl Nemesis<'_, '_> {
                 // What comes next may meet it under way.
                 self.clients.replace_topic();
                 self.pass(Duration::from_millis(200));
+            }
+            Fault::RecordsDeleted => {
+                self.clients.trim_topic(&mut self.random);
+                self.pass(Duration::from_millis(200));
+            }
+            Fault::DiskStalled => {
+                let stalled = DiskFaults { is_stalled: true, ..DiskFaults::default() };
+                self.set_disk_faults(stalled);
+                self.pass(Duration::from_secs(30));
+                // It comes back, or someone turns the host off and on.
+                let is_turned_off = self.random.chance(0.5);
+                if is_turned_off {
+                    self.broker.crash(self.simulation, Crash::PowerLoss);
+                }
+                self.set_disk_faults(DiskFaults::default());
+                if is_turned_off {
+                    self.broker.start(self.simulation);
+                    self.restarts += 1;
+                }
             }
         }
         Ok(())
@@ -183,6 +226,18 @@ impl Nemesis<'_, '_> {
         self.clients.join_new_topics();
         let span = self.random.span(&(Duration::ZERO..longest));
         self.simulation.run_until(|| self.workload.has_failed(), span);
+    }
+
+    /// From now on every operation of the disk takes long. Lets up to `longest` pass.
+    fn slow_disk(&mut self, longest: Duration) {
+        self.simulation.set_knobs(Knobs { disk_slow: 1.0, ..self.knobs.clone() });
+        self.pass(longest);
+    }
+
+    fn set_disk_faults(&self, faults: DiskFaults) {
+        self.simulation
+            .set_disk_faults(self.broker.node, Path::new("/"), faults)
+            .expect("a node has a disk");
     }
 
     fn any_crash(&mut self) -> Crash {

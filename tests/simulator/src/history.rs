@@ -83,6 +83,11 @@ impl History {
         self.partitions[partition as usize].is_damaged
     }
 
+    /// The offset after the last record that anyone has read.
+    pub fn read_up_to(&self, partition: i32) -> i64 {
+        self.partitions[partition as usize].next_offset
+    }
+
     /// Someone asks to delete what is below `offset`.
     pub fn ask_to_delete(&mut self, partition: i32, offset: i64) {
         let start = &mut self.partition(partition).start;

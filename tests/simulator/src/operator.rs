@@ -4,11 +4,12 @@ use std::rc::Rc;
 
 use protocol::error_code::ErrorCode;
 use protocol::messages::create_topics::{CreatableTopic, CreatableTopicConfig};
+use protocol::messages::delete_records::{DeleteRecordsPartition, DeleteRecordsTopic};
 use protocol::messages::delete_topics::DeleteTopicState;
 use protocol::messages::metadata::MetadataRequestTopic;
 use protocol::messages::{
-    CreateTopicsRequest, CreateTopicsResponse, DeleteTopicsRequest, DeleteTopicsResponse,
-    MetadataRequest, MetadataResponse,
+    CreateTopicsRequest, CreateTopicsResponse, DeleteRecordsRequest, DeleteRecordsResponse,
+    DeleteTopicsRequest, DeleteTopicsResponse, MetadataRequest, MetadataResponse,
 };
 use protocol::model::Uuid;
 
@@ -115,5 +116,46 @@ impl Workload {
     pub async fn replace_topic(&self, topic: &Rc<Topic>, next: &Rc<Topic>) -> Option<()> {
         self.delete_topic(topic).await?;
         self.create_topic(next).await
+    }
+
+    /// Has the partition forget its records below `offset`, which is below its high watermark.
+    pub async fn delete_records(&self, topic: &Topic, partition: i32, offset: i64) -> Option<()> {
+        topic.history.borrow_mut().ask_to_delete(partition, offset);
+        let partitions = vec![DeleteRecordsPartition { partition_index: partition, offset }];
+        let request = DeleteRecordsRequest {
+            topics: vec![DeleteRecordsTopic { name: topic.plan.name.as_str().into(), partitions }],
+            timeout_ms: self.request_timeout.as_millis() as i32,
+        };
+        self.persist(async |connection| {
+            let response: DeleteRecordsResponse = connection.call(&request, 2).await?;
+            let result = response.topics.first().and_then(|topic| topic.partitions.first());
+            let Some(result) = result else {
+                let what = "DeleteRecords answers no partition".to_owned();
+                return Err(Failure::broken(12, what).into());
+            };
+            let error =
+                ErrorCode::try_from(result.error_code).unwrap_or(ErrorCode::UnknownServerError);
+            match error {
+                ErrorCode::None if result.low_watermark < offset => {
+                    let low_watermark = result.low_watermark;
+                    let what = format!("DeleteRecords up to {offset} answers {low_watermark}");
+                    Err(Failure::broken(1, what).into())
+                }
+                ErrorCode::None => {
+                    let mut history = topic.history.borrow_mut();
+                    history.begins_at(partition, result.low_watermark)?;
+                    Ok(Some(()))
+                }
+                error if error.is_retriable() => Ok(None),
+                // All up to there was read: it is below the high watermark (INV-9).
+                error => {
+                    let what = format!(
+                        "partition={partition} DeleteRecords up to {offset} answers {error}"
+                    );
+                    Err(Failure::broken(9, what).into())
+                }
+            }
+        })
+        .await
     }
 }

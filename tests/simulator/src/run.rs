@@ -51,10 +51,11 @@ struct Run<'a> {
     workload: Rc<Workload>,
 }
 
-/// Runs `scenario` to its end.
-pub fn run(scenario: &Scenario) -> Result<Outcome, Failure> {
+/// Runs `scenario` to its end, in a world that `prepare` has seen first.
+pub fn run(scenario: &Scenario, prepare: &dyn Fn(&Simulation)) -> Result<Outcome, Failure> {
     // The world begins healthy, so that every run has a broker to harm.
     let simulation = Simulation::new(scenario.seed, Knobs::default());
+    prepare(&simulation);
     // Snapshots of the metadata every few changes, and little of their log kept.
     let mut overrides = format!(
         "log.segment.bytes={}\nmetadata.log.max.record.bytes.between.snapshots=1000\n\
@@ -184,6 +185,9 @@ impl Run<'_> {
     fn drain(&self, nemesis: &mut Nemesis<'_, '_>) -> Result<(), Failure> {
         if let Some(replacing) = nemesis.clients.replacing.take() {
             self.finish(replacing, HEAL_LIMIT, "a topic is made again")?;
+        }
+        if let Some(trimming) = nemesis.clients.trimming.take() {
+            self.finish(trimming, HEAL_LIMIT, "records are deleted")?;
         }
         nemesis.clients.join_new_topics();
         for producer in std::mem::take(&mut nemesis.clients.producers) {

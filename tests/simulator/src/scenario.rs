@@ -10,7 +10,8 @@ use storage::Settings;
 
 use crate::consumer::ConsumerPlan;
 use crate::producer::{IN_FLIGHT_MAX, ProducerPlan};
-use crate::topic::TopicPlan;
+use crate::settings::hostile_settings;
+use crate::topic::{Role, TopicPlan};
 
 /// Of values, uncompressed.
 const BATCH_SIZE_BYTES_MAX: u64 = 60_000;
@@ -44,7 +45,6 @@ pub struct Scenario {
     pub memory: Option<MemoryFloor>,
     pub segment_size_bytes: u64,
     pub request_timeout: Duration,
-    /// A topic that stays, and the one that is deleted and made again.
     pub topics: Vec<TopicPlan>,
     pub producers: Vec<ProducerPlan>,
     pub consumers: Vec<ConsumerPlan>,
@@ -65,21 +65,20 @@ impl Scenario {
         knobs.segment_bytes_max = knobs.segment_bytes_max.max(value_size_bytes_max as usize / 8);
         let storage =
             if random.chance(0.5) { hostile_settings(random) } else { Settings::default() };
+        let batch_record_count_max = BATCH_SIZE_BYTES_MAX / value_size_bytes_max;
         let producers = (0..random.within(1..5) as u32).map(|index| ProducerPlan {
             index,
             idempotent: index == 0 || random.chance(0.6),
             in_flight_max: random.within(1..IN_FLIGHT_MAX as u64 + 1) as usize,
             round_batch_count: random.within(5..40) as usize,
-            batch_record_count_max: random
-                .within(1..20)
-                .min(BATCH_SIZE_BYTES_MAX / value_size_bytes_max),
+            batch_record_count_max: random.within(1..20).min(batch_record_count_max),
             value_size_bytes_max,
             pause_max: Duration::from_millis(random.below(150)),
             by_topic_id: random.chance(0.5),
             compression: [Compression::None, Compression::Lz4, Compression::Snappy]
                 [random.index(3)],
         });
-        let producers = producers.collect();
+        let producers: Vec<ProducerPlan> = producers.collect();
         let consumers = (0..random.within(1..4)).map(|_| ConsumerPlan {
             by_topic_id: random.chance(0.5),
             wait_max: Duration::from_millis(random.within(20..2_000)),
@@ -87,10 +86,9 @@ impl Scenario {
             partition_size_bytes_max: 1 << random.within(8..21),
         });
         let consumers = consumers.collect();
-        let mut topics = vec![TopicPlan::new("orders", 8)];
-        if random.chance(0.7) {
-            topics.push(TopicPlan::new("visits", random.within(1..4) as i32));
-        }
+        let topic_segment_size_bytes =
+            random.chance(0.7).then(|| small_segment_size_bytes(&producers) << random.below(4));
+        let topics = draw_topics(random, topic_segment_size_bytes);
         let memory = random.chance(0.5).then(|| little_memory(random));
         Scenario {
             seed,
@@ -119,33 +117,69 @@ fn little_memory(random: &mut Random) -> MemoryFloor {
     }
 }
 
-/// The smallest sizes that work, and some between them and the defaults.
-fn hostile_settings(random: &mut Random) -> Settings {
-    let chunk_size_bytes_min = 4096 << random.below(3);
-    let journal_file_size_bytes_first = 64 << 10;
-    let journal_file_size_bytes_max = journal_file_size_bytes_first << random.below(3);
-    // What is not named here has no edge that a small world would not meet.
-    let mut settings = Settings { chunk_size_bytes_min, ..Settings::default() };
-    settings.chunk_size_bytes_max = chunk_size_bytes_min << random.below(3);
-    settings.flush_size_bytes_max = 4096 << random.below(6);
-    settings.journal_file_size_bytes_first = journal_file_size_bytes_first;
-    settings.journal_file_size_bytes_max = journal_file_size_bytes_max;
-    settings.journal_size_bytes_max = journal_file_size_bytes_max * random.within(4..9);
-    settings
+/// The smallest segments, in powers of two from one block on, that every batch of `producers` fits into.
+fn small_segment_size_bytes(producers: &[ProducerPlan]) -> u64 {
+    // A record's own bytes beside its value, and a batch's beside its records.
+    let batch_size_bytes =
+        |plan: &ProducerPlan| plan.batch_record_count_max * (plan.value_size_bytes_max + 70) + 200;
+    let largest = producers.iter().map(batch_size_bytes).max().unwrap_or_default();
+    largest.next_power_of_two().max(4096)
+}
+
+/// A topic of eight partitions that stays, and most often one more of another kind, or two.
+fn draw_topics(random: &mut Random, segment_size_bytes: Option<u64>) -> Vec<TopicPlan> {
+    let segment = segment_size_bytes.map(|size| ("internal.segment.bytes", size.to_string()));
+    let mut topics = vec![TopicPlan {
+        name: "orders".to_owned(),
+        role: Role::Lasting,
+        partition_count: 8,
+        configs: segment.clone().into_iter().collect(),
+    }];
+    if random.chance(0.6) {
+        topics.push(TopicPlan {
+            name: "visits".to_owned(),
+            role: Role::Replaced,
+            partition_count: random.within(1..4) as i32,
+            configs: segment.clone().into_iter().collect(),
+        });
+    }
+    if random.chance(0.6) {
+        let mut configs: Vec<_> = segment.into_iter().collect();
+        let role = if random.chance(0.5) { Role::Trimmed } else { Role::Retained };
+        if role == Role::Retained {
+            let segment_size_bytes = segment_size_bytes.unwrap_or(1 << 20);
+            configs.push(match random.chance(0.5) {
+                true => ("retention.bytes", (segment_size_bytes * random.within(1..5)).to_string()),
+                false => ("retention.ms", random.within(1_000..30_000).to_string()),
+            });
+        }
+        configs.push(("file.delete.delay.ms", random.below(10_000).to_string()));
+        topics.push(TopicPlan {
+            name: "clicks".to_owned(),
+            role,
+            partition_count: random.within(1..3) as i32,
+            configs,
+        });
+    }
+    topics
 }
 
 impl fmt::Display for Scenario {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let idempotent = self.producers.iter().filter(|plan| plan.idempotent).count();
-        let partitions: Vec<_> =
-            self.topics.iter().map(|plan| plan.partition_count.to_string()).collect();
+        let topic = |plan: &TopicPlan| {
+            let configs: Vec<String> =
+                plan.configs.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            format!("{:?}:{}:[{}]", plan.role, plan.partition_count, configs.join(","))
+        };
+        let topics: Vec<String> = self.topics.iter().map(topic).collect();
         write!(
             f,
-            "nodes=1 cores={} faults={} partitions={} producers={} idempotent={idempotent} \
+            "nodes=1 cores={} faults={} topics={} producers={} idempotent={idempotent} \
              consumers={} memory={:?} segment_size_bytes={} request_timeout={:?} {:?} {}",
             self.core_count,
             self.fault_count,
-            partitions.join("+"),
+            topics.join("+"),
             self.producers.len(),
             self.consumers.len(),
             self.memory,

@@ -7,25 +7,26 @@ use protocol::model::Uuid;
 
 use crate::history::History;
 
+/// What happens to a topic beside being written and read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Nothing: all that was acknowledged stays.
+    Lasting,
+    /// It is deleted and made again.
+    Replaced,
+    /// Its oldest records are deleted where someone asks for it.
+    Trimmed,
+    /// Retention deletes its oldest segments: a reader may find the log to begin anywhere.
+    Retained,
+}
+
 /// What a topic is made with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopicPlan {
     pub name: String,
+    pub role: Role,
     pub partition_count: i32,
     pub configs: Vec<(&'static str, String)>,
-    /// Retention may delete whatever it has: a reader may find the log to begin anywhere.
-    pub is_retained: bool,
-}
-
-impl TopicPlan {
-    pub fn new(name: &str, partition_count: i32) -> Self {
-        TopicPlan {
-            name: name.to_owned(),
-            partition_count,
-            configs: Vec::new(),
-            is_retained: false,
-        }
-    }
 }
 
 /// How far the deletion of a topic has come.
@@ -51,7 +52,7 @@ pub struct Topic {
 
 impl Topic {
     pub fn new(plan: TopicPlan, number: u32) -> Rc<Self> {
-        let history = History::new(number, plan.partition_count, plan.is_retained);
+        let history = History::new(number, plan.partition_count, plan.role == Role::Retained);
         Rc::new(Topic {
             plan,
             number,

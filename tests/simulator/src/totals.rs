@@ -3,11 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use crate::log_world::LogOutcome;
 use crate::run::Outcome;
 use crate::scenario::Floor;
+use crate::world::Ended;
 
 /// Names of all marks in the code that ships, separated by commas, as `cargo xtask` tells.
 const MARKS: &str = "MILLRACE_MARKS";
+
+/// Batches that a run of storage alone appends at least, on average.
+const LOG_BATCHES_MEAN_MIN: u64 = 100;
 
 #[derive(Default)]
 pub struct Totals {
@@ -22,10 +27,40 @@ pub struct Totals {
     faults: BTreeMap<&'static str, u64>,
     world_faults: BTreeMap<&'static str, u64>,
     marks: BTreeMap<&'static str, u64>,
+    logs: LogTotals,
+}
+
+/// Of runs of storage alone.
+#[derive(Default)]
+struct LogTotals {
+    runs: u64,
+    lives: u64,
+    appended_batches: u64,
+    compared_batches: u64,
+    cuts: u64,
+    deletions: u64,
+    deleted_segments: u64,
 }
 
 /// What one run did.
-pub fn line(outcome: &Outcome) -> String {
+pub fn line(ended: &Ended) -> String {
+    match ended {
+        Ended::Broker(outcome) => broker_line(outcome),
+        Ended::Logs(outcome) => format!(
+            "trace={:016x} virtual_s={:.1} lives={} appended_batches={} compared={} cuts={} deletions={} deleted_segments={}",
+            outcome.trace_hash,
+            outcome.virtual_time.as_secs_f64(),
+            outcome.lives,
+            outcome.appended_batches,
+            outcome.compared_batches,
+            outcome.cuts,
+            outcome.deletions,
+            outcome.deleted_segments,
+        ),
+    }
+}
+
+fn broker_line(outcome: &Outcome) -> String {
     format!(
         "trace={:016x} virtual_s={:.1} acknowledged={} compared={} topics={} restarts={} polls={} faults={}",
         outcome.trace_hash,
@@ -44,8 +79,34 @@ fn counts(counts: &BTreeMap<&'static str, u64>) -> String {
     texts.join(",")
 }
 
+fn add_up(sums: &mut BTreeMap<&'static str, u64>, counts: &BTreeMap<&'static str, u64>) {
+    for (name, count) in counts {
+        *sums.entry(name).or_default() += count;
+    }
+}
+
 impl Totals {
-    pub fn add(&mut self, outcome: &Outcome) {
+    pub fn add(&mut self, ended: &Ended) {
+        match ended {
+            Ended::Broker(outcome) => self.add_broker(outcome),
+            Ended::Logs(outcome) => self.add_logs(outcome),
+        }
+    }
+
+    fn add_logs(&mut self, outcome: &LogOutcome) {
+        self.virtual_time += outcome.virtual_time;
+        self.logs.runs += 1;
+        self.logs.lives += outcome.lives;
+        self.logs.appended_batches += outcome.appended_batches;
+        self.logs.compared_batches += outcome.compared_batches;
+        self.logs.cuts += outcome.cuts;
+        self.logs.deletions += outcome.deletions;
+        self.logs.deleted_segments += outcome.deleted_segments;
+        add_up(&mut self.world_faults, &outcome.counters.faults);
+        add_up(&mut self.marks, &outcome.marks);
+    }
+
+    fn add_broker(&mut self, outcome: &Outcome) {
         self.runs += 1;
         let floor = &Floor::FULL;
         let is_small = outcome.virtual_time < floor.virtual_time
@@ -57,20 +118,15 @@ impl Totals {
         self.compared_records += outcome.compared_records;
         self.topics += outcome.topics;
         self.restarts += outcome.restarts;
-        for (sums, counts) in [
-            (&mut self.faults, &outcome.faults),
-            (&mut self.world_faults, &outcome.counters.faults),
-            (&mut self.marks, &outcome.marks),
-        ] {
-            for (name, count) in counts {
-                *sums.entry(name).or_default() += count;
-            }
-        }
+        add_up(&mut self.faults, &outcome.faults);
+        add_up(&mut self.world_faults, &outcome.counters.faults);
+        add_up(&mut self.marks, &outcome.marks);
     }
 
     pub fn text(&self) -> String {
         format!(
             "{} runs, {:.2} virtual hours, {} records acknowledged, {} compared, {} topics, {} restarts\n\
+             {} runs of storage alone, {} lives, {} batches appended, {} compared, {} cuts, {} deletions, {} segments deleted\n\
              faults: {}\nof the world: {}\nmarks reached: {}\nmarks never reached: {}",
             self.runs,
             self.virtual_time.as_secs_f64() / 3_600.0,
@@ -78,6 +134,13 @@ impl Totals {
             self.compared_records,
             self.topics,
             self.restarts,
+            self.logs.runs,
+            self.logs.lives,
+            self.logs.appended_batches,
+            self.logs.compared_batches,
+            self.logs.cuts,
+            self.logs.deletions,
+            self.logs.deleted_segments,
             counts(&self.faults),
             counts(&self.world_faults),
             counts(&self.marks),
@@ -94,9 +157,12 @@ impl Totals {
 
     /// Why the runs are too small to say anything, if they are.
     pub fn below_floor(&self) -> Option<String> {
-        (self.small_runs > 0).then(|| {
-            format!("{} of {} runs are below {:?}", self.small_runs, self.runs, Floor::FULL)
-        })
+        let appended = self.logs.appended_batches;
+        if appended < self.logs.runs * LOG_BATCHES_MEAN_MIN {
+            return Some(format!("{} runs of storage appended {appended} batches", self.logs.runs));
+        }
+        let (small, runs, floor) = (self.small_runs, self.runs, Floor::FULL);
+        (small > 0).then(|| format!("{small} of {runs} runs are below {floor:?}"))
     }
 }
 
@@ -108,7 +174,7 @@ mod tests {
     fn marks_that_no_run_reached_are_named() {
         let mut totals = Totals::default();
         let marks = BTreeMap::from([("torn_tail", 2)]);
-        totals.add(&Outcome { marks, ..Outcome::default() });
+        totals.add(&Ended::Broker(Outcome { marks, ..Outcome::default() }));
         assert_eq!(totals.never_reached("stale_epoch,torn_tail"), "stale_epoch");
         assert_eq!(totals.never_reached(""), "");
     }
@@ -129,7 +195,7 @@ mod tests {
             (Outcome { acknowledged_records: 999, ..full }, true),
         ] {
             let mut totals = Totals::default();
-            totals.add(&outcome);
+            totals.add(&Ended::Broker(outcome.clone()));
             assert_eq!(totals.below_floor().is_some(), want, "{outcome:?}");
         }
     }

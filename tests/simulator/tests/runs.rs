@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use protocol::record_batch::Compression;
 use reactor::sim::Knobs;
-use simulator::campaign::{reproduce, run_caught};
+use simulator::campaign::reproduce;
 use simulator::consumer::ConsumerPlan;
+use simulator::planted::Planted;
 use simulator::producer::ProducerPlan;
-use simulator::run::Outcome;
+use simulator::run::{Outcome, run};
 use simulator::scenario::{Floor, Scenario};
-use simulator::topic::TopicPlan;
+use simulator::topic::{Role, TopicPlan};
+use simulator::world::{World, describe, run_seed};
 use storage::Settings;
 
 /// Seeds that every build runs, in shares, so that tests run beside each other. The suite `seeds` runs
@@ -17,18 +19,14 @@ use storage::Settings;
 const SEED_COUNT: u64 = 20;
 const SHARE_COUNT: u64 = 4;
 
-fn run_or_panic(scenario: &Scenario) -> Outcome {
-    match run_caught(scenario) {
-        Ok(outcome) => outcome,
-        Err(failure) => {
-            panic!("SEED={:#x} {scenario}\n{failure}\n{}", scenario.seed, reproduce(scenario.seed))
-        }
-    }
-}
-
 fn run_share(share: u64) {
     for seed in (1..=SEED_COUNT).filter(|seed| seed % SHARE_COUNT == share) {
-        run_or_panic(&Scenario::of_seed(seed));
+        for world in World::ALL {
+            if let Err(failure) = run_seed(world, seed, Planted::NONE) {
+                let (what, again) = (describe(world, seed), reproduce(world, seed));
+                panic!("SEED={seed:#x} {what}\n{failure}\n{again}");
+            }
+        }
     }
 }
 
@@ -54,9 +52,9 @@ fn seeds_of_the_fourth_share() {
 
 #[test]
 fn one_seed_is_one_run() {
-    for seed in [6, 7] {
-        let scenario = Scenario::of_seed(seed);
-        assert_eq!(run_or_panic(&scenario), run_or_panic(&scenario), "seed {seed}");
+    for (world, seed) in [(World::Broker, 6), (World::Broker, 7), (World::Logs, 6)] {
+        let runs = [0, 1].map(|_| run_seed(world, seed, Planted::NONE));
+        assert_eq!(runs[0], runs[1], "seed {seed}");
     }
 }
 
@@ -74,7 +72,12 @@ fn what_is_produced_is_consumed_on_one_two_and_four_cores() {
             memory: None,
             segment_size_bytes: 1 << 20,
             request_timeout: Duration::from_secs(30),
-            topics: vec![TopicPlan::new("orders", 8)],
+            topics: vec![TopicPlan {
+                name: "orders".to_owned(),
+                role: Role::Lasting,
+                partition_count: 8,
+                configs: Vec::new(),
+            }],
             producers: vec![ProducerPlan {
                 index: 0,
                 idempotent: true,
@@ -94,7 +97,7 @@ fn what_is_produced_is_consumed_on_one_two_and_four_cores() {
             }],
             drain_after: Duration::from_secs(30),
         };
-        let outcome = run_or_panic(&scenario);
+        let outcome: Outcome = run(&scenario, &|_| {}).expect("nothing goes wrong");
         assert!(outcome.acknowledged_records >= 100, "{outcome:?}");
         assert_eq!(outcome.exposed_records, outcome.acknowledged_records, "{outcome:?}");
     }

@@ -19,6 +19,7 @@ const SUITES: &[(&str, Suite)] = &[
     ("unit", unit),
     ("simulator", simulator),
     ("seeds", seeds),
+    ("planted", planted),
     ("codegen", codegen),
     ("loom", loom),
     ("release", release),
@@ -122,6 +123,11 @@ fn simulator() -> Result<Outcome> {
 /// The shipped broker in many simulated worlds; below the floor of what a run has to do, it fails.
 fn seeds() -> Result<Outcome> {
     count::single(&mut xtask(&["sim", "--seeds", SEED_COUNT])?)
+}
+
+/// Bugs that are planted in our own code: the simulated worlds see each of them.
+fn planted() -> Result<Outcome> {
+    count::single(&mut xtask(&["sim", "--planted", "all"])?)
 }
 
 /// Whether the generated code is what the generator would write today.

@@ -38,13 +38,40 @@ pub fn mark_names(tree: &Tree) -> BTreeSet<String> {
     tree.rust().filter(is_simulated).flat_map(marks).collect()
 }
 
+/// Where the simulator lists the bugs that are planted.
+const BUGS: &str = "tests/simulator/src/planted.rs";
+const PLANTED: &str = "planted!(";
+
+/// Every `planted!(name)` in code that ships is listed, as `"name"`, by the simulator, which is to
+/// catch it.
+pub fn planted_bugs_are_listed(tree: &Tree) -> Vec<Finding> {
+    let list = tree.files.iter().find(|file| file.path == BUGS);
+    let is_listed =
+        |name: &str| list.is_some_and(|list| list.text.contains(&format!("\"{name}\"")));
+    let mut found = Vec::new();
+    for file in tree.rust().filter(|file| file.is_shipped_rust()) {
+        for (index, line) in file.shipped_code().lines().enumerate() {
+            for name in names_in(line, PLANTED).into_iter().filter(|name| !is_listed(name)) {
+                let message = format!("planted bug {name} is not in {BUGS}");
+                found.push(Finding::new(&file.path, index + 1, message));
+            }
+        }
+    }
+    found
+}
+
 fn marks_in(line: &str) -> Vec<String> {
+    names_in(line, MARK)
+}
+
+/// The arguments of the macro calls in `line` that begin with `call`.
+fn names_in(line: &str, call: &str) -> Vec<String> {
     let name = |(at, _): (usize, &str)| {
-        let rest = &line[at + MARK.len()..];
+        let rest = &line[at + call.len()..];
         rest.find(')').map(|end| rest[..end].trim().to_owned())
     };
     let is_name = |name: &String| name.chars().all(|c| c.is_ascii_lowercase() || c == '_');
-    line.match_indices(MARK).filter_map(name).filter(is_name).collect()
+    line.match_indices(call).filter_map(name).filter(is_name).collect()
 }
 
 /// Lines of test code that name the mark.
@@ -90,6 +117,16 @@ mod tests {
         {
             let tree = Tree { root: PathBuf::new(), files: vec![file(path)] };
             assert_eq!(mark_names(&tree).len(), count, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_planted_bug_is_listed() {
+        let shipped = SourceFile::new("storage/src/a.rs", "if planted!(no_flush) {\n}\n");
+        let listed = SourceFile::new(BUGS, "(\"no_flush\", \"\"),\n");
+        for (files, count) in [(vec![shipped.clone()], 1), (vec![shipped, listed], 0)] {
+            let tree = Tree { root: PathBuf::new(), files };
+            assert_eq!(planted_bugs_are_listed(&tree).len(), count);
         }
     }
 }

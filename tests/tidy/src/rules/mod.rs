@@ -12,7 +12,7 @@ mod words;
 pub use adr::decisions_are_numbered_once;
 pub use crate_graph::crates_depend_one_way;
 pub use generated::generated_files_say_so;
-pub use marks::{mark_names, marks_have_their_test};
+pub use marks::{mark_names, marks_have_their_test, planted_bugs_are_listed};
 pub use names::{files_are_named_after_the_domain, module_roots_only_list};
 pub use seam::{the_world_is_reached_through_reactor, unsafe_stays_in_reactor};
 pub use sizes::{files_stay_readable, large_files};
@@ -34,6 +34,7 @@ pub const ALL: &[(&str, Rule)] = &[
     ("nothing names the machine", nothing_names_the_machine),
     ("generated files say so", generated_files_say_so),
     ("marks have their test", marks_have_their_test),
+    ("planted bugs are listed", planted_bugs_are_listed),
     ("decisions are numbered once", decisions_are_numbered_once),
     ("files stay readable", files_stay_readable),
 ];

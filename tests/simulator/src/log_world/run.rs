@@ -1,0 +1,191 @@
+//! One run: several lives, with a crash or a clean stop after each.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+use std::rc::Rc;
+use std::time::Duration;
+
+use protocol::model::PartitionId;
+use reactor::sim::{Counters, Crash, Knobs, Random, Simulation};
+use storage::{LogConfig, Settings, TopicPartition};
+
+use super::life::{DIRECTORY, Known, LifePlan, Mix, live};
+use super::model::LogModel;
+use super::rot;
+use crate::settings::hostile_settings;
+use crate::verdict::Failure;
+
+/// In a healthy world a directory opens, and a process stops, in this time.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// What a seed is made into.
+#[derive(Clone, Debug)]
+pub struct LogScenario {
+    pub seed: u64,
+    pub life_count: u64,
+    pub log_count: i32,
+    /// Probability that bits of a file flip between two lives.
+    pub rot: f64,
+    pub knobs: Knobs,
+    pub plan: LifePlan,
+}
+
+/// What a run did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogOutcome {
+    pub trace_hash: u64,
+    pub virtual_time: Duration,
+    pub lives: u64,
+    pub appended_batches: u64,
+    pub compared_batches: u64,
+    pub cuts: u64,
+    pub deletions: u64,
+    pub deleted_segments: u64,
+    /// Files of which bits were flipped, by kind; and refusals of what was hit.
+    pub rots: BTreeMap<&'static str, u64>,
+    pub refusals: u64,
+    pub marks: BTreeMap<&'static str, u64>,
+    pub counters: Counters,
+}
+
+impl LogScenario {
+    pub fn of_seed(seed: u64) -> Self {
+        let random = &mut Random::new(seed, "log scenario");
+        let base = if random.chance(0.5) { Knobs::default() } else { Knobs::hostile(seed) };
+        let knobs = Knobs { unsynced_lost: 0.9, disk_slow: 0.02, ..base };
+        let settings =
+            if random.chance(0.8) { hostile_settings(random) } else { Settings::default() };
+        let segment_size_bytes = [4 << 10, 16 << 10, 64 << 10][random.index(3)];
+        let segments = u64::from(segment_size_bytes);
+        let config = LogConfig {
+            segment_size_bytes,
+            retention_ms: [None, Some(200)][random.index(2)],
+            retention_bytes: [None, Some(2 * segments), Some(5 * segments)][random.index(3)],
+            file_delete_delay_ms: random.below(1_000),
+            index_interval_bytes: 4096 >> random.below(5),
+            producer_id_expiration_ms: u64::MAX,
+            ..LogConfig::default()
+        };
+        let batch_size_bytes_max =
+            [1_000, 10_000, 40_000][random.index(3)].min(u64::from(segment_size_bytes) - 600);
+        LogScenario {
+            seed,
+            life_count: random.within(6..16),
+            log_count: random.within(1..6) as i32,
+            rot: 0.0,
+            knobs,
+            plan: LifePlan {
+                core_count: random.within(1..3) as u32,
+                settings,
+                config,
+                batch_size_bytes_max,
+                mix: Mix {
+                    cuts: [0, 5, 30][random.index(3)],
+                    deletions: [0, 2, 20][random.index(3)],
+                    retentions: [0, 10, 30][random.index(3)],
+                    exposures: 70,
+                    reads: 100,
+                    pauses: [20, 100, 300][random.index(3)],
+                },
+                is_last: false,
+            },
+        }
+    }
+}
+
+impl fmt::Display for LogScenario {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "logs={} lives={} rot={} {:?} {}",
+            self.log_count, self.life_count, self.rot, self.plan, self.knobs
+        )
+    }
+}
+
+/// Runs `scenario` to its end, in a world that `prepare` has seen first.
+pub fn run(scenario: &LogScenario, prepare: &dyn Fn(&Simulation)) -> Result<LogOutcome, Failure> {
+    let simulation = Simulation::new(scenario.seed, Knobs::default());
+    prepare(&simulation);
+    let node = simulation.add_node("node", [10, 0, 0, 1].into());
+    let made = simulation.block_on(node, LIMIT, async {
+        reactor::directory::create_all(Path::new(DIRECTORY)).await?;
+        reactor::directory::sync(Path::new("/")).await
+    });
+    if !matches!(made, Ok(Ok(()))) {
+        return Err(Failure::crash(format!("no directory: {made:?}")));
+    }
+    simulation.set_knobs(scenario.knobs.clone());
+    let names = (0..scenario.log_count)
+        .map(|index| TopicPartition { topic: "orders".to_owned(), partition: PartitionId(index) });
+    let known = Rc::new(Known {
+        logs: names.map(|name| Rc::new(RefCell::new(LogModel::new(name)))).collect(),
+        failure: RefCell::default(),
+        appended_batches: Cell::new(0),
+        compared_batches: Cell::new(0),
+        cuts: Cell::new(0),
+        deletions: Cell::new(0),
+        deleted_segments: Cell::new(0),
+        refusals: Cell::new(0),
+        is_stopping: Cell::new(false),
+        has_stopped: Cell::new(false),
+    });
+    let mut random = simulation.random("crashes");
+    let mut rots = BTreeMap::new();
+    for life in 0..=scenario.life_count {
+        let is_last = life == scenario.life_count;
+        if is_last {
+            simulation.set_knobs(Knobs::default());
+        }
+        known.is_stopping.set(false);
+        known.has_stopped.set(false);
+        let plan = LifePlan { is_last, ..scenario.plan.clone() };
+        let workload = simulation.random(&format!("life {life}"));
+        let client = simulation.spawn_client(node, live(known.clone(), plan, workload));
+        let is_over = || known.has_failed() || known.has_stopped.get();
+        if is_last {
+            simulation.run_until(is_over, LIMIT);
+        } else {
+            let span = Duration::from_micros(5_000 << random.below(11));
+            simulation.run_until(is_over, span + random.span(&(Duration::ZERO..span)));
+            if random.chance(0.3) {
+                known.is_stopping.set(true);
+                // In time, or killed while it stops.
+                let span = Duration::from_millis(5 << random.below(12));
+                simulation.run_until(is_over, span);
+            }
+        }
+        if let Some(failure) = known.failure.borrow().clone() {
+            return Err(failure);
+        }
+        if is_last && !known.has_stopped.get() {
+            return Err(Failure::liveness(format!("not within {LIMIT:?}: logs are open")));
+        }
+        let crash = if random.chance(0.6) { Crash::PowerLoss } else { Crash::Kill };
+        simulation.crash(node, crash);
+        drop(client);
+        let was_clean = known.has_stopped.get();
+        known.logs.iter().for_each(|log| log.borrow_mut().rot.after_crash = !was_clean);
+        if random.chance(scenario.rot)
+            && let Some(kind) = rot::flip(&simulation, node, &known, &mut random)
+        {
+            *rots.entry(kind).or_default() += 1;
+        }
+    }
+    Ok(LogOutcome {
+        trace_hash: simulation.trace_hash(),
+        virtual_time: simulation.now() - reactor::Instant(0),
+        lives: scenario.life_count + 1,
+        appended_batches: known.appended_batches.get(),
+        compared_batches: known.compared_batches.get(),
+        cuts: known.cuts.get(),
+        deletions: known.deletions.get(),
+        deleted_segments: known.deleted_segments.get(),
+        rots,
+        refusals: known.refusals.get(),
+        marks: simulation.marks(),
+        counters: simulation.counters(),
+    })
+}
