@@ -74,7 +74,7 @@ pub async fn serve(
             return if failed { Err(Refusal::UnacknowledgedProduce) } else { Ok(Reply::default()) };
         }
         let parts = head.respond(&merge(topics, results))?;
-        Ok(Reply { parts, lent: Vec::new() })
+        Ok(Reply { parts, ..Reply::default() })
     })))
 }
 

@@ -44,6 +44,8 @@ pub struct Reply {
     pub parts: Vec<Bytes>,
     /// Memory that the parts keep from being freed, to be given back when they are sent.
     pub lent: Vec<Lent>,
+    /// Memory of a request that got it when its answer was awaited.
+    pub granted: Option<Granted>,
 }
 
 /// An answer, whole or to come.
@@ -84,16 +86,15 @@ pub enum Refusal {
 impl Answer {
     /// An answer that keeps no one's memory.
     pub fn ready(parts: Vec<Bytes>) -> Self {
-        Answer::Ready(Reply { parts, lent: Vec::new() })
+        Answer::Ready(Reply { parts, ..Reply::default() })
     }
 
-    /// The reply if it is ready now.
+    /// The reply if it is ready now. What is done on demand is not begun.
     pub async fn try_reply(&mut self) -> Option<Result<Reply, Refusal>> {
         match self {
             Answer::Ready(reply) => Some(Ok(std::mem::take(reply))),
-            Answer::Later(answer) | Answer::OnDemand(answer) => {
-                futures_lite::future::poll_once(answer).await
-            }
+            Answer::Later(answer) => futures_lite::future::poll_once(answer).await,
+            Answer::OnDemand(_) => None,
         }
     }
 
@@ -139,10 +140,14 @@ impl RequestContext {
 
 /// Hands the request in `frame` to its handler. On return it has taken effect, or stands in the
 /// queues of those it concerns in the order of the calls; but a fetch reads when its answer is awaited.
-/// The answer comes with the memory that it was granted, to be kept until it is sent.
+/// The answer comes with the memory that it was granted, to be kept until it is sent; a fetch takes its
+/// memory when its answer is awaited, or those who ask and never read would keep that of all they asked.
 ///
 /// Errors: the connection must be closed.
-pub async fn serve(context: &RequestContext, frame: Bytes) -> Result<(Answer, Granted), Refusal> {
+pub async fn serve(
+    context: &RequestContext,
+    frame: Bytes,
+) -> Result<(Answer, Option<Granted>), Refusal> {
     let mut decoder = Decoder::new(frame);
     let (api_key, header) = header::decode_request_header(&mut decoder).map_err(Refusal::Header)?;
     let head = RequestHead {
@@ -150,11 +155,27 @@ pub async fn serve(context: &RequestContext, frame: Bytes) -> Result<(Answer, Gr
         version: header.request_api_version,
         correlation_id: header.correlation_id,
     };
-    let core = &context.core;
-    let patience = match api_key {
-        ApiKey::Fetch => Patience::MayPark,
-        _ => Patience::Prompt,
+    if api_key != ApiKey::Fetch {
+        let (answer, granted) = serve_granted(context, &head, decoder, Patience::Prompt).await?;
+        return Ok((answer, Some(granted)));
+    }
+    let context = context.clone();
+    let on_demand = async move {
+        let serving = serve_granted(&context, &head, decoder, Patience::MayPark);
+        let (answer, granted) = serving.await?;
+        Ok(Reply { granted: Some(granted), ..answer.reply().await? })
     };
+    Ok((Answer::OnDemand(Box::pin(on_demand)), None))
+}
+
+/// Gives the request in `decoder` as much memory as it takes, and hands it to its handler.
+async fn serve_granted(
+    context: &RequestContext,
+    head: &RequestHead,
+    decoder: Decoder,
+    patience: Patience,
+) -> Result<(Answer, Granted), Refusal> {
+    let core = &context.core;
     let granted_bytes_max = core.requests.size_bytes(patience);
     let mut granted_bytes = USUAL_SIZE_BYTES;
     let mut granted = take_memory(core, patience, granted_bytes).await;
@@ -162,7 +183,7 @@ pub async fn serve(context: &RequestContext, frame: Bytes) -> Result<(Answer, Gr
         let mut body = decoder.clone();
         body.limit_elements(granted_bytes / PER_DECODED_BYTE);
         let context = RequestContext { granted_bytes, granted_bytes_max, ..context.clone() };
-        match serve_with(context, &head, body).await {
+        match serve_with(context, head, body).await {
             Ok(answer) => return Ok((answer, granted)),
             Err(
                 Refusal::TakesMore
@@ -192,6 +213,9 @@ async fn take_memory(core: &Core, patience: Patience, size_bytes: usize) -> Gran
         }
         core.sends.end_stuck(patience);
         if let Ok(granted) = reactor::timeout(LOOK_AGAIN_AFTER, taking.as_mut()).await {
+            return granted;
+        }
+        if let Some(granted) = core.requests.try_take(patience, size_bytes) {
             return granted;
         }
     }

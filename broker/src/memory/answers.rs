@@ -16,6 +16,13 @@ use reactor::sync::{Budget, Notify};
 /// no few of them take all.
 const READ_PART: usize = 16;
 
+/// A read up to this size stands in no line.
+const SMALL_SIZE_BYTES_MAX: usize = 64 << 10;
+
+/// The part, one in so many, that is kept for small reads: readers that take nothing of large answers
+/// keep those from being read who follow a log record by record.
+const SMALL_PART: usize = 8;
+
 /// A fetch that gets no memory for so long answers without. It may hold another core's memory meanwhile,
 /// so none may wait for ever.
 const WAIT_MAX: Duration = Duration::from_secs(1);
@@ -55,8 +62,9 @@ impl AnswerMemory {
         }
     }
 
-    pub fn size_bytes(&self) -> usize {
-        self.size_bytes
+    /// The most that one read can get.
+    pub fn read_bound_bytes(&self) -> usize {
+        self.size_bytes - self.size_bytes / SMALL_PART
     }
 
     /// Bytes lent.
@@ -66,7 +74,7 @@ impl AnswerMemory {
 
     /// What one read should ask for at most, beyond its first batch.
     pub fn read_size_bytes_max(&self) -> usize {
-        (self.size_bytes - self.in_use().min(self.size_bytes)) / READ_PART
+        self.read_bound_bytes().saturating_sub(self.in_use()) / READ_PART
     }
 
     /// Nothing yet, to be grown.
@@ -74,13 +82,16 @@ impl AnswerMemory {
         Lent { from: self.lent.clone(), bytes: 0 }
     }
 
-    /// Adds `bytes` to `lent` if they are free and nobody waits; false changes nothing.
+    /// Adds `bytes` to `lent` if they are free, and nobody waits or it is small; false changes nothing.
     pub fn grow(&self, lent: &mut Lent, bytes: usize) -> bool {
-        self.turn.available() > 0 && self.grow_in_turn(lent, bytes)
+        let is_small = lent.bytes + bytes <= SMALL_SIZE_BYTES_MAX;
+        (is_small || self.turn.available() > 0) && self.grow_in_turn(lent, bytes)
     }
 
     fn grow_in_turn(&self, lent: &mut Lent, bytes: usize) -> bool {
-        let fits = |used: usize| used.checked_add(bytes).filter(|sum| *sum <= self.size_bytes);
+        let is_small = lent.bytes + bytes <= SMALL_SIZE_BYTES_MAX;
+        let bound = if is_small { self.size_bytes } else { self.read_bound_bytes() };
+        let fits = |used: usize| used.checked_add(bytes).filter(|sum| *sum <= bound);
         let updated = self.lent.bytes.fetch_update(Ordering::SeqCst, Ordering::SeqCst, fits);
         if updated.is_ok() {
             lent.bytes += bytes;
@@ -92,7 +103,7 @@ impl AnswerMemory {
     /// [`WAIT_MAX`], and where there will never be as much.
     pub async fn wait(&self, lent: &mut Lent, bytes: usize) -> bool {
         assert_eq!(lent.bytes, 0, "who holds memory does not wait for more");
-        if bytes > self.size_bytes {
+        if bytes > self.read_bound_bytes() {
             return false;
         }
         if self.grow(lent, bytes) {
@@ -162,38 +173,46 @@ mod tests {
 
     use super::*;
 
+    const KIB: usize = 1 << 10;
+
     #[test]
     fn what_is_lent_has_a_bound_and_shrinks_with_what_is_free() {
-        let memory = AnswerMemory::new(CoreIndex(3), 1600);
-        assert_eq!(memory.read_size_bytes_max(), 100);
+        let memory = AnswerMemory::new(CoreIndex(3), 1_024 * KIB);
+        assert_eq!(memory.read_size_bytes_max(), 56 * KIB);
         let (mut first, mut second) = (memory.nothing(), memory.nothing());
-        assert!(memory.grow(&mut first, 800));
-        assert_eq!(memory.read_size_bytes_max(), 50);
-        assert!(!memory.grow(&mut second, 801));
-        assert_eq!((second.bytes(), memory.in_use()), (0, 800));
-        assert!(memory.grow(&mut second, 800));
+        assert!(memory.grow(&mut first, 448 * KIB));
+        assert_eq!(memory.read_size_bytes_max(), 28 * KIB);
+        assert!(!memory.grow(&mut second, 448 * KIB + 1));
+        assert_eq!((second.bytes(), memory.in_use()), (0, 448 * KIB));
+        assert!(memory.grow(&mut second, 448 * KIB));
+        assert_eq!(memory.read_size_bytes_max(), 0);
+        // What is kept for small ones.
+        let (mut small, mut other) = (memory.nothing(), memory.nothing());
+        assert!(memory.grow(&mut small, 64 * KIB) && !memory.grow(&mut small, 1));
+        assert!(memory.grow(&mut other, 64 * KIB) && !memory.grow(&mut memory.nothing(), 1));
         first.shrink_to(300);
-        assert_eq!(memory.in_use(), 1100);
+        assert_eq!(memory.in_use(), 576 * KIB + 300);
         assert_eq!(first.give_back(), None);
-        drop(second);
+        drop((second, small, other));
         assert_eq!(memory.in_use(), 0);
     }
 
     #[test]
     fn who_waits_comes_before_who_comes_later_and_hears_of_what_is_given_back() {
-        let memory = AnswerMemory::new(CoreIndex(3), 100);
+        let memory = AnswerMemory::new(CoreIndex(3), 1_024 * KIB);
         let mut held = memory.nothing();
-        assert!(memory.grow(&mut held, 60));
-        let (mut large, mut small) = (memory.nothing(), memory.nothing());
-        assert!(!block_on(memory.wait(&mut small, 101)), "never as much");
-        let mut waiting = Box::pin(memory.grow_when_free(&mut large, 70));
+        assert!(memory.grow(&mut held, 600 * KIB));
+        let (mut large, mut late) = (memory.nothing(), memory.nothing());
+        assert!(!block_on(memory.wait(&mut late, 897 * KIB)), "never as much");
+        let mut waiting = Box::pin(memory.grow_when_free(&mut large, 700 * KIB));
         assert!(block_on(poll_once(&mut waiting)).is_none());
-        assert!(!memory.grow(&mut small, 10), "its turn is later");
+        assert!(!memory.grow(&mut late, 100 * KIB), "its turn is later");
+        assert!(memory.grow(&mut memory.nothing(), 10 * KIB), "a small one passes");
         assert_eq!(held.give_back(), Some(CoreIndex(3)));
         memory.look_again();
         assert!(block_on(poll_once(&mut waiting)).is_some());
         drop(waiting);
-        assert!(memory.grow(&mut small, 10));
-        assert_eq!(memory.in_use(), 80);
+        assert!(memory.grow(&mut late, 100 * KIB));
+        assert_eq!(memory.in_use(), 800 * KIB);
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use reactor::net::TcpStream;
-use reactor::sync::{Event, Queue, Share};
+use reactor::sync::{Budget, Event, Queue, Share};
 
 use super::frame_reader::{FrameReader, ReadError};
 use crate::cores::Core;
@@ -20,6 +20,10 @@ use crate::memory::{Granted, Kept, Patience};
 /// Requests of one connection that may be under way together. librdkafka and the Java client keep 5
 /// in flight by default; a pipelining load generator's 128 fits with room to spare.
 const WINDOW_REQUESTS_MAX: usize = 256;
+
+/// Fetches of one connection that may wait behind each other. Their frames are kept meanwhile, and clients
+/// ask for the next one when they have the last: Kafka reads one request at a time.
+const WAITING_FETCHES_MAX: usize = 2;
 
 /// Answers that are ready together leave in one vectored write up to about this size.
 const SEND_SIZE_BYTES: usize = 256 * 1024;
@@ -38,7 +42,9 @@ struct Slot {
     /// The frame's memory stays reserved until the answer is ready.
     frame: Option<Rc<Share>>,
     /// The memory of what the request was decoded to, and of its answer, until that is sent.
-    granted: Granted,
+    granted: Option<Granted>,
+    /// Of what is done on demand, until it is.
+    _place: Option<Share>,
 }
 
 /// Serves `stream` until the peer closes it, breaks the protocol, idles too long, or the core stops.
@@ -62,7 +68,8 @@ pub async fn serve(core: Rc<Core>, stream: TcpStream) {
             // Nobody wants these answers any more, but what they were asked for may be under way, and
             // keeps the memory of its request until it is done.
             let mut asked = asked;
-            while let Some(Slot { answer, frame, granted }) = asked.or_else(|| window.try_pop()) {
+            while let Some(Slot { answer, frame, granted, .. }) = asked.or_else(|| window.try_pop())
+            {
                 answer.abandon(&core).await;
                 drop((frame, granted));
                 asked = None;
@@ -112,12 +119,17 @@ async fn read_requests(
 ) -> Result<(), ConnectionError> {
     let core = &context.core;
     let size_max = core.node.config.socket_request_size_bytes_max;
+    let waiting_fetches = Budget::new(WAITING_FETCHES_MAX);
     let mut frames = FrameReader::new(stream.clone(), core.clone(), size_max);
     while let Some(frame) = frames.next().await? {
         activity.state.touch();
         core.check_memory();
         let (answer, granted) = handlers::serve(context, frame.bytes).await?;
-        let slot = Slot { answer, frame: frame.share, granted };
+        let place = match answer {
+            Answer::OnDemand(_) => Some(waiting_fetches.take(1).await),
+            Answer::Ready(_) | Answer::Later(_) => None,
+        };
+        let slot = Slot { answer, frame: frame.share, granted, _place: place };
         if let Err(slot) = window.push(slot).await {
             slot.answer.abandon(core).await;
             return Ok(());
@@ -140,10 +152,11 @@ async fn send_answers(
             Some(slot) => slot,
             None => window.pop().await?,
         };
-        let Slot { answer, frame, granted } = slot;
+        let Slot { answer, frame, granted, _place: place } = slot;
+        drop(place);
         let mut reply = answer.reply().await.ok()?;
         drop(frame);
-        let mut granted = vec![granted];
+        let mut granted: Vec<Granted> = granted.into_iter().chain(reply.granted.take()).collect();
         let mut size_bytes: usize = reply.parts.iter().map(Bytes::len).sum();
         let mut is_refused = false;
         while !is_refused
@@ -155,7 +168,7 @@ async fn send_answers(
                     size_bytes += more.parts.iter().map(Bytes::len).sum::<usize>();
                     reply.parts.extend(more.parts);
                     reply.lent.extend(more.lent);
-                    granted.push(next.granted);
+                    granted.extend(next.granted.into_iter().chain(more.granted));
                 }
                 Some(Err(_)) => is_refused = true,
                 None => {

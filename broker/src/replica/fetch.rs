@@ -345,7 +345,7 @@ impl Reading<'_> {
                 }
                 None => buffer_size_bytes,
             };
-            if needed > memory.size_bytes() {
+            if needed > memory.read_bound_bytes() {
                 return Err(ReadError::BufferTooSmall { size_bytes: needed });
             }
             let missing = needed.saturating_sub(own_bytes);

@@ -34,6 +34,6 @@ pub async fn serve(
         let plan = Plan::new(&core, &head, request);
         let rounds::FetchAnswers { results, lent } = rounds::run(&core, &plan, &ending).await?;
         let parts = head.respond(&merge::merge(plan, results))?;
-        Ok(Reply { parts, lent })
+        Ok(Reply { parts, lent, granted: None })
     })))
 }
