@@ -380,14 +380,28 @@ impl Broker {
 
     /// Memory that the process has resident now.
     pub fn resident_bytes(&self) -> Result<u64> {
+        self.status_bytes("VmRSS:")
+    }
+
+    /// The most that it had resident, since its start or since [`Broker::forget_peak`].
+    pub fn peak_resident_bytes(&self) -> Result<u64> {
+        self.status_bytes("VmHWM:")
+    }
+
+    /// Has the peak begin anew. Source: proc(5), clear_refs.
+    pub fn forget_peak(&self) -> Result<()> {
+        Ok(std::fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5")?)
+    }
+
+    fn status_bytes(&self, name: &str) -> Result<u64> {
         let status = File::open(format!("/proc/{}/status", self.child.id()))?;
         for line in BufReader::new(status).lines() {
-            if let Some(size) = line?.strip_prefix("VmRSS:") {
+            if let Some(size) = line?.strip_prefix(name) {
                 let kib: u64 = size.trim().trim_end_matches("kB").trim().parse()?;
                 return Ok(kib * 1024);
             }
         }
-        bail!("the process has no VmRSS: it ended")
+        bail!("the process has no {name} it ended")
     }
 
     /// The end of what the broker has said so far.

@@ -1,6 +1,7 @@
 //! A connection that speaks the protocol itself: what no client library sends or shows.
 
 use anyhow::{Context, Result, ensure};
+use bytes::Bytes;
 use protocol::header::{decode_response_header, encode_request};
 use protocol::wire::{ApiMessage, Decoder, Message, Request};
 use std::io::{Read, Write};
@@ -27,8 +28,7 @@ impl Connection {
     /// Sends `request` in `version` and waits for its answer.
     pub fn call<R: Request>(&mut self, version: i16, request: &R) -> Result<R::Response> {
         self.correlation_id += 1;
-        let frame = encode_request(self.correlation_id, Some("wire"), request, version)?;
-        self.stream.write_all(&frame.contiguous())?;
+        self.stream.write_all(&frame(self.correlation_id, version, request)?)?;
         let mut size = [0; 4];
         self.stream
             .read_exact(&mut size)
@@ -42,4 +42,9 @@ impl Connection {
         ensure!(header.correlation_id == self.correlation_id, "it answers another request");
         Ok(R::Response::decode(&mut decoder, version)?)
     }
+}
+
+/// A whole frame, for connections whose answers nobody reads.
+pub fn frame<R: Request>(correlation_id: i32, version: i16, request: &R) -> Result<Bytes> {
+    Ok(encode_request(correlation_id, Some("wire"), request, version)?.contiguous())
 }

@@ -6,8 +6,10 @@ mod configs;
 mod exclusive;
 mod hostile;
 mod kafka_tools;
+pub mod little_memory;
 mod retention;
 mod round;
 mod stopped;
+pub mod wide_requests;
 
 pub use round::run;
