@@ -18,6 +18,9 @@ pub struct Replay {
     directory: PathBuf,
     /// Live files, by core and then by epoch.
     live: Vec<(JournalFile, FileUse)>,
+    /// Files found void, which need not be durable: a process that was killed while it voided them has
+    /// flushed nothing, and a loss of power would bring them back to life.
+    void: Vec<JournalFile>,
     /// Files that were not finished, or whose header is damaged.
     useless: Vec<JournalFile>,
     partitions: BTreeMap<(TopicId, PartitionId), Vec<ReplayRecord>>,
@@ -70,6 +73,7 @@ impl Replay {
         let mut replay = Replay {
             directory: directory.to_owned(),
             live: Vec::new(),
+            void: Vec::new(),
             useless: Vec::new(),
             partitions: BTreeMap::new(),
             damages: Vec::new(),
@@ -114,6 +118,8 @@ impl Replay {
             let oldest = self.oldest_sequences.entry(file.core).or_default();
             *oldest = oldest_sequence.max(*oldest);
             self.live.push((file, file_use));
+        } else {
+            self.void.push(file);
         }
         Ok(())
     }
@@ -162,6 +168,9 @@ impl Replay {
     pub async fn void(self) -> Result<(), StorageError> {
         for (file, file_use) in &self.live {
             file.make_void(file_use.file_epoch).await?;
+        }
+        for file in &self.void {
+            file.flush().await?;
         }
         for file in self.useless {
             file.remove().await?;
