@@ -45,6 +45,8 @@ pub struct BrokerConfig {
     /// Of hosts that limits of connections name, once they are looked up.
     pub host_addresses: HostAddresses,
     pub fetch_size_bytes_max: usize,
+    /// Fetch sessions that all cores keep together.
+    pub fetch_session_count_max: usize,
     /// Partitions in one answer of DescribeTopicPartitions.
     pub request_partition_count_max: usize,
     pub auto_create_topics: bool,
@@ -158,6 +160,7 @@ impl BrokerConfig {
             connections_idle_ms_max: reader.duration_ms("connections.max.idle.ms"),
             host_addresses: HostAddresses::new(),
             fetch_size_bytes_max: reader.size("fetch.max.bytes"),
+            fetch_session_count_max: reader.size("max.incremental.fetch.session.cache.slots"),
             request_partition_count_max: reader.size("max.request.partition.size.limit"),
             auto_create_topics: reader.boolean("auto.create.topics.enable"),
             delete_topics: reader.boolean("delete.topic.enable"),

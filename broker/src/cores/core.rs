@@ -20,9 +20,14 @@ use super::message::{CoreReply, CoreRequest};
 use super::view::ClusterView;
 use crate::config::{BrokerConfig, MemoryShares};
 use crate::controller_core::ControllerCore;
+use crate::handlers::FetchSessions;
 use crate::memory::{AnswerMemory, Lent, MemoryInUse, Patience, RequestMemory, Sends};
 use crate::net::FrameMemory;
 use crate::replica::{FetchKey, FetchWatch, Partition, PartitionKey};
+
+/// The part of the memory for requests, one in so many, that fetch sessions may take: what is not named
+/// again must be remembered.
+const SESSIONS_PART: usize = 8;
 
 /// What is the same on all cores of a node for as long as it runs.
 #[derive(Debug)]
@@ -52,6 +57,8 @@ pub struct Core {
     pub requests: RequestMemory,
     /// Memory for answers that are made of this core's partitions.
     pub answers: AnswerMemory,
+    /// What clients of this core's connections read, and what they were told of it.
+    pub fetch_sessions: FetchSessions,
     /// What this core's connections are sending.
     pub sends: Sends,
     pub connections: Group,
@@ -85,7 +92,14 @@ impl Core {
             |path: &PathBuf| Volume::of_core(path, core, config.storage.clone(), chunks.clone());
         let volumes = config.log_dirs.iter().map(volume).collect();
         let frames = FrameMemory::new(node.memory.frames);
-        let requests = RequestMemory::new(node.memory.parked);
+        let sessions_size_bytes = node.memory.parked / SESSIONS_PART;
+        let requests = RequestMemory::new(node.memory.parked - sessions_size_bytes);
+        let fetch_sessions = FetchSessions::new(
+            index,
+            core_count,
+            config.fetch_session_count_max,
+            sessions_size_bytes,
+        );
         let answers = AnswerMemory::new(index, node.memory.answers);
         let core = Rc::new(Core {
             index,
@@ -97,6 +111,7 @@ impl Core {
             frames,
             requests,
             answers,
+            fetch_sessions,
             sends: Sends::default(),
             connections: Group::new(),
             tasks: Group::new(),
@@ -184,7 +199,7 @@ impl Core {
             frames: self.frames.in_use(),
             chunks: self.chunks.held_bytes(),
             answers: self.answers.in_use(),
-            parked: self.requests.in_use(),
+            parked: self.requests.in_use() + self.fetch_sessions.in_use(),
         }
     }
 

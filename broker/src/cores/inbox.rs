@@ -71,6 +71,7 @@ fn take_note(core: &Rc<Core>, targets: &InboxTargets, control: CoreRequest) {
             counts.expect("releases go to the accepting core").release(from, address);
         }
         CoreRequest::EndParkedFetches { asker, count } => core.end_parked_fetches_of(asker, count),
+        CoreRequest::EndFetchSession { id } => core.fetch_sessions.end(id),
         CoreRequest::AnswerMemoryFreed => core.answers.look_again(),
         CoreRequest::EndStuckSends => drop(core.sends.end_stuck(Patience::MayPark)),
         CoreRequest::Prepare(preparation) => targets.preparer.enqueue(preparation),

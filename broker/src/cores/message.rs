@@ -46,6 +46,10 @@ pub enum CoreRequest {
         asker: CoreIndex,
         count: usize,
     },
+    /// A fetch session of yours ends.
+    EndFetchSession {
+        id: i32,
+    },
     /// Memory for answers that you lent was given back, and you wait for some.
     AnswerMemoryFreed,
     /// Memory for answers is short: end connections that keep some and read nothing.

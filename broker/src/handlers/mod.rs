@@ -5,6 +5,7 @@ mod alter_partition_reassignments;
 mod api_versions;
 mod create_partitions;
 mod create_topics;
+mod current_leader;
 mod delete_records;
 mod delete_topics;
 mod describe_cluster;
@@ -31,4 +32,5 @@ mod table;
 mod unregister_broker;
 mod update_features;
 
+pub use fetch::FetchSessions;
 pub use request::{Answer, Refusal, RequestContext, serve};

@@ -26,7 +26,7 @@ pub type EpochEndResult = Result<Option<EpochEnd>, ErrorCode>;
 
 /// The log learns of an epoch with its first record; the leader knows its own from the start. Source:
 /// Kafka's `LeaderEpochFileCache.endOffsetFor`, which has an entry for it.
-fn end_of(owned: &Partition, leader_epoch: LeaderEpoch) -> Option<EpochEnd> {
+pub(super) fn end_of(owned: &Partition, leader_epoch: LeaderEpoch) -> Option<EpochEnd> {
     let log = owned.log();
     let end_offset = log.log_end_offset();
     if leader_epoch > owned.leader_epoch() {

@@ -10,6 +10,7 @@ use protocol::model::{LeaderEpoch, Offset};
 use reactor::CoreIndex;
 use storage::{AbortedTransaction, ReadError, ReadResult};
 
+use super::epoch_end::end_of;
 use super::partition::{Partition, PartitionKey};
 use super::watch::FetchWatch;
 use crate::cores::{Ask, Core, CoreReply, CoreRequest, ReplyTo};
@@ -264,8 +265,10 @@ impl Reading<'_> {
             log_start_offset: Some(owned.log().log_start_offset()),
             ..FetchResult::refused(ErrorCode::None)
         };
-        if let Some(diverging) = divergence(owned, part) {
-            return FetchResult { diverging: Some(diverging), ..nothing() };
+        match divergence(owned, part) {
+            Ok(None) => {}
+            Ok(Some(diverging)) => return FetchResult { diverging: Some(diverging), ..nothing() },
+            Err(error) => return FetchResult::refused(error),
         }
         let bound = if self.read_committed { owned.last_stable_offset() } else { high_watermark };
         // A consumer sees nothing above its bound; an offset beyond the log's end is out of its range.
@@ -391,10 +394,14 @@ impl Reading<'_> {
     }
 }
 
-/// Where the reader's log, whose last record has `last_fetched_epoch`, leaves ours. Source: KIP-595.
-fn divergence(owned: &Partition, part: &FetchPart) -> Option<(LeaderEpoch, Offset)> {
-    let last_fetched_epoch = part.last_fetched_epoch?;
-    let end = owned.log().end_offset_for_epoch(last_fetched_epoch)?;
+/// Where the reader's log, whose last record has `last_fetched_epoch`, leaves ours. Errors: the epoch is
+/// one that this leader has not heard of. Source: KIP-595, `Partition.readRecords`.
+fn divergence(
+    owned: &Partition,
+    part: &FetchPart,
+) -> Result<Option<(LeaderEpoch, Offset)>, ErrorCode> {
+    let Some(last_fetched_epoch) = part.last_fetched_epoch else { return Ok(None) };
+    let end = end_of(owned, last_fetched_epoch).ok_or(ErrorCode::OffsetOutOfRange)?;
     let agrees = end.leader_epoch == last_fetched_epoch && part.from <= end.end_offset;
-    (!agrees).then_some((end.leader_epoch, end.end_offset))
+    Ok((!agrees).then_some((end.leader_epoch, end.end_offset)))
 }

@@ -7,6 +7,7 @@
 mod broker;
 mod client;
 mod dump_log;
+mod expect;
 mod process;
 mod records;
 mod report;

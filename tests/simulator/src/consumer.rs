@@ -30,6 +30,8 @@ const DECOMPRESSED_SIZE_BYTES_MAX: usize = 16 << 20;
 #[derive(Clone, Debug)]
 pub struct ConsumerPlan {
     pub by_topic_id: bool,
+    /// It names again only what has changed (KIP-227).
+    pub in_session: bool,
     pub wait_max: Duration,
     pub fetch_size_bytes_max: i32,
     pub partition_size_bytes_max: i32,
@@ -68,6 +70,16 @@ struct Consumer {
     plan: ConsumerPlan,
     random: Random,
     progress: Rc<Progress>,
+    session: Session,
+}
+
+/// The fetch session that a consumer is in, and the offsets that it was told of; with epoch 0 it ends, and
+/// another begins.
+#[derive(Default)]
+struct Session {
+    id: i32,
+    epoch: i32,
+    offsets: Vec<i64>,
 }
 
 /// Consumes until the run ends, or the topic is known to be gone.
@@ -78,7 +90,8 @@ pub async fn consume(
     random: Random,
     progress: Rc<Progress>,
 ) {
-    let mut consumer = Consumer { workload, topic, plan, random, progress };
+    let session = Session::default();
+    let mut consumer = Consumer { workload, topic, plan, random, progress, session };
     while !consumer.workload.has_failed() {
         match consumer.run_connection().await {
             Err(ClientError::Connection(_)) => reactor::sleep(RECONNECT_BACKOFF).await,
@@ -94,6 +107,7 @@ struct Gone;
 impl Consumer {
     async fn run_connection(&mut self) -> Result<Gone, ClientError> {
         let mut connection = self.workload.connect().await?;
+        self.session.epoch = 0;
         loop {
             if let Some(gone) = self.fetch(&mut connection).await? {
                 return Ok(gone);
@@ -103,12 +117,20 @@ impl Consumer {
 
     async fn fetch(&mut self, connection: &mut Connection) -> Result<Option<Gone>, ClientError> {
         let is_gone = self.topic.is_gone();
-        let mut partitions: Vec<FetchPartition> = self
-            .progress
-            .next_offsets()
-            .into_iter()
+        // What a session says of a topic that may be gone is of no use.
+        let in_session = self.plan.in_session && !self.topic.may_be_gone();
+        if !in_session {
+            self.session.epoch = NO_SESSION;
+        }
+        let offsets = self.progress.next_offsets();
+        let is_told = |partition: usize| {
+            self.session.epoch > 0 && self.session.offsets.get(partition) == offsets.get(partition)
+        };
+        let mut partitions: Vec<FetchPartition> = offsets
+            .iter()
             .zip(0..)
-            .map(|(fetch_offset, partition)| FetchPartition {
+            .filter(|(_, partition)| !is_told(*partition as usize))
+            .map(|(&fetch_offset, partition)| FetchPartition {
                 partition,
                 fetch_offset,
                 partition_max_bytes: self.plan.partition_size_bytes_max,
@@ -123,7 +145,8 @@ impl Consumer {
             max_wait_ms: self.plan.wait_max.as_millis() as i32,
             min_bytes: 1,
             max_bytes: self.plan.fetch_size_bytes_max,
-            session_epoch: NO_SESSION,
+            session_id: self.session.id,
+            session_epoch: self.session.epoch,
             topics: vec![FetchTopic {
                 topic: if by_id {
                     Default::default()
@@ -137,6 +160,13 @@ impl Consumer {
         };
         let version = if by_id { VERSION_BY_ID } else { VERSION_BY_NAME };
         let response: FetchResponse = connection.call(&request, version).await?;
+        let is_ended = response.error_code == ErrorCode::FetchSessionIdNotFound.code();
+        if is_ended && self.session.epoch > 0 {
+            self.session = Session::default();
+            return Ok(None);
+        }
+        let epoch = if response.session_id == 0 { 0 } else { self.session.epoch + 1 };
+        self.session = Session { id: response.session_id, epoch, offsets };
         if response.error_code != ErrorCode::None.code() {
             return Err(std::io::Error::other("the fetch is refused").into());
         }

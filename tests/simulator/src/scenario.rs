@@ -79,8 +79,9 @@ impl Scenario {
                 [random.index(3)],
         });
         let producers: Vec<ProducerPlan> = producers.collect();
-        let consumers = (0..random.within(1..4)).map(|_| ConsumerPlan {
+        let consumers = (0..random.within(1..4)).map(|index| ConsumerPlan {
             by_topic_id: random.chance(0.5),
+            in_session: index % 2 == 0,
             wait_max: Duration::from_millis(random.within(20..2_000)),
             fetch_size_bytes_max: 1 << random.within(10..24),
             partition_size_bytes_max: 1 << random.within(8..21),

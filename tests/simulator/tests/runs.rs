@@ -91,6 +91,7 @@ fn what_is_produced_is_consumed_on_one_two_and_four_cores() {
             }],
             consumers: vec![ConsumerPlan {
                 by_topic_id: true,
+                in_session: true,
                 wait_max: Duration::from_millis(500),
                 fetch_size_bytes_max: 1 << 20,
                 partition_size_bytes_max: 1 << 20,

@@ -164,7 +164,7 @@ pub async fn run(core: &Rc<Core>, plan: &Plan, ending: &Event) -> Result<FetchAn
 fn by_slot(plan: &Plan, round: Round) -> FetchAnswers {
     let mut lent = Vec::with_capacity(round.asked.len());
     let unset = FetchResult::refused(ErrorCode::UnknownServerError);
-    let mut results = vec![unset; plan.slot_count];
+    let mut results = vec![unset; plan.wanted.len()];
     for (slot, result) in &plan.settled {
         results[*slot] = result.clone();
     }

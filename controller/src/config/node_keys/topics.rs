@@ -37,7 +37,7 @@ pub const TOPICS: &[Key] = keys! {
         Any, Medium, ClusterWide, NoEffect;
     /// How many incremental fetch sessions are kept.
     "max.incremental.fetch.session.cache.slots": Int = "1000",
-        AtLeast(0), Medium, ReadOnly, NoEffect;
+        AtLeast(0), Medium, ReadOnly, Honoured;
     /// The largest record batch, where a topic says nothing else.
     "message.max.bytes": Int = "1048588", AtLeast(0), High, ClusterWide, Honoured;
     /// How many replicas must be in sync for a write with `acks=all`, where a topic says nothing

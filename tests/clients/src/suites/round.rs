@@ -1,6 +1,6 @@
 //! One broker's life: started, used by every client, attacked, stopped, looked at, started again.
 
-use super::{admin, codecs, configs, exclusive, hostile, kafka_tools, retention, stopped};
+use super::{admin, codecs, configs, exclusive, hostile, kafka_tools, retention, serving, stopped};
 use crate::{Broker, Client, Codec, Layout, Produced, Report, Setting, Site};
 
 /// A topic that was filled, for the cases after the stop and after the restart.
@@ -48,6 +48,7 @@ pub fn run(report: &mut Report, setting: Setting) {
     kafka_tools::administer(&mut round, &broker);
     admin::administer(&mut round, &broker);
     configs::configure(&mut round, &broker);
+    serving::serve(&mut round, &broker);
     retention::delete(&mut round, &broker);
     hostile::attack(&mut round, &broker);
     exclusive::intrude(&mut round, &broker);
