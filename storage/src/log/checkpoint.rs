@@ -26,14 +26,15 @@ impl Inner {
         self: &Rc<Self>,
     ) -> Result<Option<PartitionCheckpoint>, StorageError> {
         self.grow_index_files().await?;
-        let (entry, now, truncations) = {
+        let (entry, now, active, truncations) = {
             let mut state = self.state.borrow_mut();
             let now = state.checkpointed_now();
             if state.checkpointed == Some(now) || state.is_being_cut {
                 return Ok(None);
             }
             state.checkpoint_generation += 1;
-            (self.entry(&state, Some(state.log_checkpoint())), now, state.truncations)
+            let entry = self.entry(&state, Some(state.log_checkpoint()));
+            (entry, now, state.active().base_offset, state.truncations)
         };
         let Some(entry) = entry else {
             return Ok(None);
@@ -41,7 +42,7 @@ impl Inner {
         // The log may have grown since its flush was asked for.
         self.state.borrow_mut().progress.ask_flush(now.log_end_offset);
         self.wake_writer();
-        self.wait_recovery_point(now.log_end_offset, truncations).await?;
+        self.wait_on_disk(now.log_end_offset, active, truncations).await?;
         let mut state = self.state.borrow_mut();
         if state.truncations != truncations {
             return Ok(None);
@@ -85,18 +86,24 @@ impl Inner {
         })
     }
 
-    /// Waits until all below `until` is flushed in segments and the segments before the active one
-    /// are complete.
-    async fn wait_recovery_point(
+    /// Waits until all below `until`, for which a flush was asked, is flushed in segments, and those
+    /// before `active`, the active one of then, are complete. That one may have rolled since: it is
+    /// complete when the rest of it is written, which may be long after.
+    async fn wait_on_disk(
         &self,
         until: Offset,
+        active: Offset,
         truncations: u64,
     ) -> Result<(), StorageError> {
         loop {
             let changed = {
                 let state = self.state.borrow();
-                let is_there = state.recovery_point() >= until
+                let is_complete = state.first_unsealed().is_none_or(|unsealed| unsealed >= active);
+                let is_there = (is_complete && state.progress.flushed().offset >= until)
                     || reactor::planted!(recovery_point_from_journal);
+                if is_there && state.recovery_point() < until {
+                    reactor::mark!(roll_under_a_checkpoint);
+                }
                 if state.truncations != truncations || is_there {
                     return Ok(());
                 }

@@ -131,9 +131,13 @@ impl State {
 
     /// All below is flushed and needs no index to be rebuilt.
     pub(super) fn recovery_point(&self) -> Offset {
-        let first_unsealed = self.unsealed.keys().next().copied();
         let flushed = self.progress.flushed().offset;
-        first_unsealed.map_or(flushed, |offset| offset.min(flushed))
+        self.first_unsealed().map_or(flushed, |offset| offset.min(flushed))
+    }
+
+    /// Where the first segment begins that has rolled and whose files are not complete.
+    pub(super) fn first_unsealed(&self) -> Option<Offset> {
+        self.unsealed.keys().next().copied()
     }
 
     /// INV-1, as far as one log knows it.
