@@ -30,7 +30,7 @@ pub(super) async fn load_producers(
     let checkpointed = known.producers();
     let Listing { mut snapshots, transaction_indexes, .. } = listing;
     let mut producers = Producers::default();
-    let mut found = None;
+    let (mut found, mut is_beyond_the_end) = (None, false);
     while let Some(offset) = snapshots.pop() {
         let path = path_of(context.directory, FileKind::ProducerSnapshot, offset);
         if found.is_some() {
@@ -50,12 +50,20 @@ pub(super) async fn load_producers(
                 producers = decoded;
                 found = Some(offset);
             }
-            Ok(_beyond_the_end) => remove(&path).await?,
+            Ok(_beyond_the_end) => {
+                remove(&path).await?;
+                is_beyond_the_end = true;
+            }
             Err(reason) => {
                 tracing::warn!(snapshot = %path.display(), reason, "removing a bad snapshot");
                 remove(&path).await?;
             }
         }
+    }
+    if is_beyond_the_end {
+        // Other batches may come to where they are of: then they would seem to be of those.
+        let flushed = reactor::directory::sync(context.directory).await;
+        flushed.map_err(StorageError::io("flush", context.directory))?;
     }
     let first = segments.keys().next().copied().unwrap_or(Offset::ZERO);
     let mut from = found.unwrap_or(first);

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::support::*;
 use protocol::model::{Offset, TimestampMs};
+use reactor::file::{File, Open};
 use reactor::sim::{Crash, DiskFaults, Knobs, Random, Simulation};
 use storage::LogConfig;
 
@@ -261,4 +262,53 @@ fn a_rotten_batch_is_never_served() {
         );
     };
     simulation.block_on(node, LIMIT, check).expect("in time");
+}
+
+/// Found by seed 0xe3c of the simulator's logs: a crash within a truncation left the snapshot of producers
+/// at a roll that was cut off. The next start removed it, a loss of power brought it back, and by then the
+/// log ended there again.
+#[test]
+fn a_snapshot_of_what_was_cut_off_stays_away() {
+    for seed in 0..20 {
+        let simulation = Simulation::new(seed, Knobs { unsynced_lost: 1.0, ..Knobs::default() });
+        let node = simulation.add_node("node", [10, 0, 0, 1].into());
+        let half_cut = async move {
+            reactor::directory::create_all(Path::new("/data")).await.expect("made");
+            reactor::directory::sync(Path::new("/")).await.expect("flushed");
+            let log = create(Path::new("/data")).await;
+            // The fourth does not fit into the first segment.
+            for sequence in 0..4 {
+                append(&log, &idempotent_with(sequence, 20_000));
+            }
+            log.close().await.expect("closed");
+            let path = Path::new("/data/orders-0");
+            let later = path.join("00000000000000000003.log");
+            reactor::directory::remove_file(&later).await.expect("removed");
+            reactor::directory::sync(path).await.expect("flushed");
+            let first = path.join("00000000000000000000.log");
+            let first = File::open(&first, Open::Existing).await.expect("opened");
+            first.truncate(idempotent_with(0, 20_000).size_bytes() as u64).await.expect("cut");
+            first.flush().await.expect("flushed");
+        };
+        simulation.block_on(node, LIMIT, half_cut).expect("in time");
+        simulation.crash(node, Crash::Kill);
+        let two_in_one = idempotent(1, 2);
+        let appended = two_in_one.clone();
+        let grown = async move {
+            let log = open(Path::new("/data"), false).await;
+            let end = append(&log, &appended);
+            assert_eq!(end, Offset(3), "where the first segment had ended");
+            log.wait_durable(end).await.expect("durable");
+        };
+        simulation.block_on(node, LIMIT, grown).expect("in time");
+        simulation.crash(node, Crash::PowerLoss);
+        let retry = async move {
+            let log = open(Path::new("/data"), false).await;
+            let retried = log.append_as_leader(std::slice::from_ref(&two_in_one), how(0));
+            let is_known =
+                matches!(retried, Ok(storage::Appended::Duplicate { base_offset: Offset(1), .. }));
+            assert!(is_known, "seed {seed}: {retried:?}");
+        };
+        simulation.block_on(node, LIMIT, retry).expect("in time");
+    }
 }
