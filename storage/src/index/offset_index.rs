@@ -100,11 +100,18 @@ impl OffsetIndex {
 
     /// A position from which a walk forward meets the batch that holds `offset`.
     pub(crate) fn lookup(&self, offset: Offset) -> u32 {
+        self.entry_before(offset).map_or(0, |(_, position)| position)
+    }
+
+    /// The last entry whose batch does not end behind `offset`: its last offset, and where it starts.
+    pub(crate) fn entry_before(&self, offset: Offset) -> Option<(Offset, u32)> {
         let relative_offset = offset.0 - self.base_offset.0;
         let above = self
             .entries
             .partition_point(|entry| i64::from(entry.relative_offset) <= relative_offset);
-        above.checked_sub(1).and_then(|index| self.entries.get(index)).map_or(0, |e| e.position)
+        let entry = above.checked_sub(1).and_then(|index| self.entries.get(index))?;
+        let last_offset = Offset(self.base_offset.0 + i64::from(entry.relative_offset));
+        Some((last_offset, entry.position))
     }
 
     /// Each entry's last offset and position.

@@ -1,7 +1,7 @@
 //! Making, opening, truncating, closing and deleting a log.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 use std::rc::Rc;
@@ -104,6 +104,7 @@ pub(super) async fn open(
         appended: reactor::sync::Notify::new(),
         progressed: reactor::sync::Notify::new(),
         files: reactor::sync::Budget::new(1),
+        index_files: reactor::sync::Budget::new(1),
         tasks: reactor::task::Group::new(),
         writer_runs: Cell::new(false),
         is_offered: Cell::new(false),
@@ -130,6 +131,7 @@ impl State {
             progress: Progress::new(loaded.end),
             next_grant: None,
             read_ends: Vec::new(),
+            distrusted_indexes: BTreeSet::new(),
             dirty: volume.dirty_bytes(),
             unsealed: BTreeMap::new(),
             epochs: loaded.epochs,

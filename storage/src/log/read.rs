@@ -13,8 +13,8 @@ use super::state::{Inner, State};
 use crate::chunk::Cursor;
 use crate::error::{ReadError, StorageError};
 use crate::index::SegmentIndexes;
-use crate::recovery::read_indexes;
-use crate::segment::{FileKind, Indexes, Selection, Stop, path_of, select};
+use crate::recovery::{read_indexes, rebuild_indexes};
+use crate::segment::{FileKind, Indexes, Segment, Selection, Stop, path_of, select};
 
 /// Bytes that one read takes from disk beyond its first batch: enough for the disk's full speed, and
 /// a bound for what a fetch of unlimited size makes us hold.
@@ -44,6 +44,8 @@ struct DiskRange {
     file: File,
     segment: Offset,
     position: u64,
+    /// By the index, the batch that begins there ends with this offset.
+    named: Option<Offset>,
     /// Where the bytes that are on disk end, or memory begins.
     limit: u64,
     /// The next segment, or where memory begins: to go on where this range holds no batch wanted.
@@ -97,15 +99,14 @@ impl Inner {
                 Source::Memory(read) => return Ok(read),
                 Source::Unopened(segment) => self.open_for_read(segment, truncations).await?,
                 Source::Disk(range) => {
-                    let behind = range.behind;
+                    let (behind, segment) = (range.behind, range.segment);
                     let read = self.read_from_disk(range, wanted, buffer_size_bytes_max).await;
-                    let mut state = self.state.borrow_mut();
-                    if state.truncations != truncations {
+                    if self.state.borrow().truncations != truncations {
                         continue;
                     }
                     match read? {
                         DiskRead::Batches { read, end } => {
-                            state.remember_read_end(end);
+                            self.state.borrow_mut().remember_read_end(end);
                             return Ok(read);
                         }
                         DiskRead::Bound => return Ok(nothing),
@@ -114,6 +115,9 @@ impl Inner {
                         }
                         // Compaction has taken what was there: on behind it.
                         DiskRead::NoneLeft => wanted.from = wanted.from.max(behind),
+                        DiskRead::Misled(entry) => {
+                            self.mend_index(segment, entry, truncations).await?;
+                        }
                     }
                 }
             }
@@ -135,21 +139,29 @@ impl Inner {
         let Some((&base_offset, segment)) = state.segments.range(..=wanted.from).next_back() else {
             return Ok(Source::Nothing);
         };
+        let is_believed = !state.distrusted_indexes.contains(&base_offset);
         let indexes = segment.loaded_indexes();
-        let position = indexes.map(|indexes| indexes.offsets.lookup(wanted.from));
+        let entry = indexes.map(|indexes| {
+            let entry = indexes.offsets.entry_before(wanted.from);
+            entry.filter(|_| is_believed).map_or((None, 0), |(named, at)| (Some(named), at))
+        });
+        let position = entry.map(|(_, position)| position);
         if let Some(read) = read_memory(state, base_offset, position.unwrap_or(0), wanted) {
             return Ok(Source::Memory(read));
         }
-        let (Some(position), Some(file)) = (position, segment.file.clone()) else {
+        let (Some((named, position)), Some(file)) = (entry, segment.file.clone()) else {
             return Ok(Source::Unopened(base_offset));
         };
         let (limit, behind) = match state.tail.next_held(wanted.from) {
             Some((first_offset, of, position)) if of == base_offset => (position, first_offset),
             Some(_) | None => (segment.size_bytes, segment.next_offset),
         };
-        let position = state.read_end(base_offset, wanted.from).unwrap_or(position);
+        let (named, position) = match state.read_end(base_offset, wanted.from) {
+            Some(position) => (None, position),
+            None => (named, position),
+        };
         let (position, limit) = (u64::from(position), u64::from(limit));
-        Ok(Source::Disk(DiskRange { file, segment: base_offset, position, limit, behind }))
+        Ok(Source::Disk(DiskRange { file, segment: base_offset, position, named, limit, behind }))
     }
 
     /// Has the indexes of a segment in memory.
@@ -180,6 +192,8 @@ impl Inner {
                 return Ok((file, None));
             }
             let extent = (segment, size_bytes, next_offset);
+            // Where they are rebuilt, two readers would write the same files.
+            let _alone = self.index_files.take(1).await;
             let indexes = read_indexes(&self.directory, &file, extent, interval_bytes).await?;
             Ok((file, Some(indexes)))
         };
@@ -192,6 +206,59 @@ impl Inner {
         let mut state = self.state.borrow_mut();
         if state.truncations == truncations {
             state.keep_open(segment, file, indexes);
+        }
+        Ok(())
+    }
+
+    /// Has the indexes of a segment rebuilt, whose entry `misled` has led behind the batch that it names.
+    /// Where that is not possible, reads walk the segment from its start.
+    async fn mend_index(
+        &self,
+        segment: Offset,
+        misled: (Offset, u32),
+        truncations: u64,
+    ) -> Result<(), StorageError> {
+        let _alone = self.index_files.take(1).await;
+        let (known, interval_bytes) = {
+            let state = self.state.borrow();
+            let known = state.segments.get(&segment);
+            let is_mended = known
+                .and_then(Segment::loaded_indexes)
+                .is_none_or(|indexes| indexes.offsets.entry_before(misled.0) != Some(misled));
+            if state.truncations != truncations || is_mended {
+                return Ok(());
+            }
+            let known = known.and_then(|known| match (&known.indexes, &known.file) {
+                (Indexes::Written(_), Some(file)) => {
+                    Some((file.clone(), (segment, known.size_bytes, known.next_offset)))
+                }
+                (Indexes::Written(_) | Indexes::Growing(_), _) => None,
+            });
+            (known, state.config.index_interval_bytes)
+        };
+        let rebuilt = match known {
+            Some((file, extent)) => {
+                match rebuild_indexes(&self.directory, &file, extent, interval_bytes).await {
+                    Err(error) if error.is_disk_failure() => return Err(error),
+                    rebuilt => rebuilt.ok(),
+                }
+            }
+            None => None,
+        };
+        let mut state = self.state.borrow_mut();
+        if state.truncations != truncations {
+            return Ok(());
+        }
+        match (rebuilt, state.segments.get_mut(&segment)) {
+            (Some(indexes), Some(known)) => {
+                reactor::mark!(index_rebuilt);
+                known.indexes = Indexes::Written(Some(Rc::new(indexes)));
+            }
+            (None, Some(_)) => {
+                reactor::mark!(index_distrusted);
+                state.distrusted_indexes.insert(segment);
+            }
+            (_, None) => {}
         }
         Ok(())
     }
@@ -222,6 +289,11 @@ impl Inner {
                 .read_range(position..end)
                 .await
                 .map_err(StorageError::io("read", &path))?;
+            if let Some(named) = range.named.filter(|_| position == range.position)
+                && !leads_to(named, &bytes)
+            {
+                return Ok(DiskRead::Misled((named, range.position as u32)));
+            }
             let corrupt = |at: usize, source| StorageError::CorruptBatch {
                 path: path.clone(),
                 position: position + at as u64,
@@ -230,19 +302,20 @@ impl Inner {
             let selected = select(&bytes, wanted).map_err(|(at, error)| corrupt(at, error))?;
             if selected.base_offset.is_some() {
                 let slice = bytes.slice(selected.range.clone());
-                check_batches(&slice)
-                    .map_err(|(at, error)| corrupt(selected.range.start + at, error))?;
+                let (good_size_bytes, next_offset) =
+                    good_batches(&slice).map_err(|error| corrupt(selected.range.start, error))?;
+                let slice = slice.slice(..good_size_bytes);
                 let end = Cursor {
                     segment: range.segment,
-                    position: (position + selected.range.end as u64) as u32,
-                    offset: selected.next_offset,
+                    position: (position + (selected.range.start + good_size_bytes) as u64) as u32,
+                    offset: next_offset,
                 };
                 let read = ReadResult {
                     pinned_bytes: bytes.len() + UNALIGNED_SIZE_BYTES,
                     size_bytes: slice.len(),
                     slices: vec![slice],
                     base_offset: selected.base_offset,
-                    next_offset: selected.next_offset,
+                    next_offset,
                 };
                 return Ok(DiskRead::Batches { read, end });
             }
@@ -299,6 +372,8 @@ enum DiskRead {
     TooLarge { size_bytes: usize },
     /// No batch of the range is at or behind the offset wanted.
     NoneLeft,
+    /// This entry of the index, the last offset of a batch and its position, does not lead to it.
+    Misled((Offset, u32)),
 }
 
 impl State {
@@ -341,17 +416,31 @@ impl State {
     }
 }
 
-/// The CRCs of whole batches that come from a disk: what rots there is never served.
-fn check_batches(bytes: &Bytes) -> Result<(), (usize, BatchError)> {
-    let mut position = 0;
+/// Whether a walk from `bytes`, to which an index led for `named`, meets all that is behind `named`. An
+/// earlier batch than the one named will do: Apache Kafka before 4.0 indexed several as one.
+fn leads_to(named: Offset, bytes: &[u8]) -> bool {
+    BatchHeader::parse(bytes).is_ok_and(|header| header.last_offset() <= named)
+}
+
+/// How many bytes of whole batches that come from a disk are as they were written, and the offset
+/// behind them: what rots there is never served, and what lies before it is. Errors: the first is bad.
+fn good_batches(bytes: &Bytes) -> Result<(usize, Offset), BatchError> {
+    let (mut position, mut next_offset) = (0, Offset::ZERO);
     while let Some(rest) = bytes.get(position..).filter(|rest| !rest.is_empty()) {
-        let at = |error| (position, error);
-        let size_bytes = BatchHeader::parse(rest).map_err(at)?.size_bytes();
-        let batch = rest.get(..size_bytes).unwrap_or(rest);
-        verify_crc(batch).map_err(at)?;
-        position += size_bytes;
+        let header = BatchHeader::parse(rest).and_then(|header| {
+            let batch = rest.get(..header.size_bytes()).unwrap_or(rest);
+            verify_crc(batch).map(|()| header)
+        });
+        match header {
+            Ok(header) => {
+                position += header.size_bytes();
+                next_offset = header.next_offset();
+            }
+            Err(error) if position == 0 => return Err(error),
+            Err(_) => break,
+        }
     }
-    Ok(())
+    Ok((position, next_offset))
 }
 
 /// The bytes of a read as one, for callers that walk them.

@@ -191,6 +191,7 @@ impl State {
         let start = *kept.keys().next().expect("the active segment stays");
         self.segments = kept;
         self.read_ends.retain(|end| end.segment >= start);
+        self.distrusted_indexes.retain(|segment| *segment >= start);
         self.raise_log_start(start).expect("what is deleted lies below the high watermark");
         detached
     }

@@ -1,7 +1,7 @@
 //! What one log knows, and who waits for it.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -37,6 +37,8 @@ pub(crate) struct Inner {
     pub(super) appended: Notify,
     /// Of one share: who has it alone changes which files there are.
     pub(super) files: Budget,
+    /// Of one share: who has it alone reads or rebuilds the index files of segments that are rolled.
+    pub(super) index_files: Budget,
     /// The log's progress has moved, or its phase has changed.
     pub(super) progressed: Notify,
     /// The segments' writer and the tasks that seal rolled segments.
@@ -85,6 +87,8 @@ pub(crate) struct State {
     pub(super) next_grant: Option<Grant>,
     /// Where readers of files have stopped, the latest last: where they will go on.
     pub(super) read_ends: Vec<Cursor>,
+    /// Segments whose indexes have led astray and could not be rebuilt: reads walk them from the start.
+    pub(super) distrusted_indexes: BTreeSet<Offset>,
     /// Bytes appended that no file has yet.
     pub(super) dirty: DirtyBytes,
     /// Rolled segments whose indexes are not written yet.

@@ -21,6 +21,17 @@ pub(crate) async fn read_indexes(
     if let Some(indexes) = decode_files(directory, base_offset, size_bytes).await? {
         return Ok(indexes);
     }
+    rebuild_indexes(directory, file, (base_offset, size_bytes, next_offset), interval_bytes).await
+}
+
+/// The indexes of a rolled segment from its batches; they are written, too. Errors: `CorruptBatch`, and
+/// the files stay as they are.
+pub(crate) async fn rebuild_indexes(
+    directory: &Path,
+    file: &File,
+    (base_offset, size_bytes, next_offset): (Offset, u32, Offset),
+    interval_bytes: u32,
+) -> Result<SegmentIndexes, StorageError> {
     let path = path_of(directory, FileKind::Log, base_offset);
     tracing::warn!(segment = %path.display(), "rebuilding missing or invalid indexes");
     let mut indexes = SegmentIndexes::new(base_offset);

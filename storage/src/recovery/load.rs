@@ -326,6 +326,10 @@ impl Context<'_> {
                 Err(ScanEnd::Bad(_)) => return Ok(None),
             }
         }
+        let is_behind = |(_, offset): (TimestampMs, Offset)| offset >= scanner.next_offset();
+        if indexes.times.last().is_some_and(is_behind) {
+            return Ok(None);
+        }
         segment.written_indexes = indexes.all_written();
         segment.size_bytes = size_bytes;
         segment.next_offset = scanner.next_offset();

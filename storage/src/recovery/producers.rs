@@ -101,17 +101,28 @@ async fn replay(
     }
     let path = path_of(context.directory, FileKind::Log, segment.base_offset);
     let file = File::open(&path, Open::Existing).await.map_err(StorageError::io("open", &path))?;
-    let position = match segment.loaded_indexes() {
-        Some(indexes) => indexes.offsets.lookup(from),
+    let entry = match segment.loaded_indexes() {
+        Some(indexes) => indexes.offsets.entry_before(from),
         None => {
             let extent = (segment.base_offset, segment.size_bytes, segment.next_offset);
             let interval_bytes = context.config.index_interval_bytes;
             let indexes = read_indexes(context.directory, &file, extent, interval_bytes).await?;
-            indexes.offsets.lookup(from)
+            indexes.offsets.entry_before(from)
         }
     };
-    let mut scanner =
-        Scanner::new(file, path.clone(), position, segment.size_bytes, segment.base_offset);
+    let scan = |position| {
+        let (file, path) = (file.clone(), path.clone());
+        Scanner::new(file, path, position, segment.size_bytes, segment.base_offset)
+    };
+    // Where the index leads behind the batch that it names, all of the segment is read.
+    let position = match entry {
+        Some((named, position)) => match scan(position).next().await? {
+            Ok(scanned) if scanned.batch.header().last_offset() <= named => position,
+            Ok(_) | Err(_) => 0,
+        },
+        None => 0,
+    };
+    let mut scanner = scan(position);
     loop {
         match scanner.next().await? {
             Ok(scanned) => {

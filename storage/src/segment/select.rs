@@ -37,9 +37,10 @@ pub(crate) struct Selected {
     pub(crate) stop: Stop,
 }
 
-/// Takes whole batches from `bytes`, which begin with one.
+/// Takes whole batches from `bytes`, which begin with one; those before bytes that are no batch header,
+/// if there are any.
 ///
-/// Errors: bytes that are no batch header, with where they are.
+/// Errors: bytes that are no batch header before the first batch taken, with where they are.
 pub(crate) fn select(bytes: &[u8], wanted: Selection) -> Result<Selected, (usize, BatchError)> {
     let mut selected =
         Selected { range: 0..0, base_offset: None, next_offset: wanted.from, stop: Stop::AtEnd };
@@ -49,7 +50,14 @@ pub(crate) fn select(bytes: &[u8], wanted: Selection) -> Result<Selected, (usize
             selected.stop = Stop::Partial { position, size_bytes: HEADER_SIZE_BYTES };
             break;
         }
-        let header = BatchHeader::parse(rest).map_err(|error| (position, error))?;
+        let header = match BatchHeader::parse(rest) {
+            Ok(header) => header,
+            Err(_) if selected.base_offset.is_some() => {
+                selected.stop = Stop::Bound;
+                break;
+            }
+            Err(error) => return Err((position, error)),
+        };
         let end = position + header.size_bytes();
         if header.next_offset() > wanted.from {
             if !takes(&header, &selected, wanted) {
@@ -136,7 +144,10 @@ mod tests {
             let selected = select(&bytes[..cut], wanted(from)).expect("valid");
             assert_eq!(selected.stop, want, "cut to {cut}");
         }
-        let (position, _) = select(&[&bytes[..], &[0; 100]].concat(), wanted(10)).unwrap_err();
+        let followed = [&bytes[..], &[0; 100]].concat();
+        let selected = select(&followed, wanted(10)).expect("what lies before");
+        assert_eq!((selected.range, selected.stop), (0..bytes.len(), Stop::Bound));
+        let (position, _) = select(&followed, wanted(14)).unwrap_err();
         assert_eq!(position, bytes.len());
     }
 }

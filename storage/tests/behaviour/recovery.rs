@@ -248,14 +248,27 @@ async fn outcome(log: &PartitionLog, appended: &[RecordBatch]) -> Outcome {
             }
             Err(ReadError::Storage(error)) => {
                 assert_eq!(refusal(&error), Outcome::CorruptBatch);
+                check_each(log, appended, Some(found)).await;
                 return Outcome::ReadFailsAt(found);
             }
             Err(error) => panic!("{error}"),
         }
     }
+    check_each(log, appended, None).await;
     match appended.len() - found {
         missing if missing < 10 => Outcome::HoldsAllBut(missing),
         _ => Outcome::HoldsFirst(found),
+    }
+}
+
+/// That each batch that is there is found by way of its index, but for the one that is damaged.
+async fn check_each(log: &PartitionLog, appended: &[RecordBatch], damaged: Option<usize>) {
+    let end = log.log_end_offset();
+    for n in (0..end.0 as usize).rev().filter(|&n| Some(n) != damaged) {
+        let read = log.read(Offset(n as i64), 1, true, end).await;
+        let read = read.unwrap_or_else(|error| panic!("batch {n}: {error}"));
+        let batch = RecordBatch::new(read.contiguous()).expect("a batch");
+        assert!(content(&batch) == content(&appended[n]), "batch {n}");
     }
 }
 
@@ -367,6 +380,35 @@ fn every_kind_of_file_in_every_condition() {
             }
         }
     });
+}
+
+#[test]
+fn an_index_that_leads_astray_hides_nothing() {
+    for (damaged, mark) in [(None, "index_rebuilt"), (Some(1), "index_distrusted")] {
+        let marks = in_simulation(9, move |path| async move {
+            let appended = make(&path).await;
+            let files = Files::of(&path).await;
+            let misled = |bytes: &mut Vec<u8>| {
+                // The second entry names the batch behind the first one's, and leads to a later one.
+                let named = u32::from_be_bytes(bytes[..4].try_into().expect("an offset"));
+                bytes[8..12].copy_from_slice(&(named + 1).to_be_bytes());
+            };
+            files.change(files.path(files.first(), "index"), misled).await;
+            if damaged.is_some() {
+                Damage::FirstHasAFlippedBit.apply(&files).await;
+            }
+            let recovery_point = Offset(BATCH_COUNT as i64);
+            let opening = Opening { clean: true, recovery_point, ..Opening::default() };
+            let log = PartitionLog::open(&volume(&path), &files.directory, config(), opening).await;
+            let log = log.expect("opened");
+            check_each(&log, &appended, damaged).await;
+            if let Some(n) = damaged {
+                let read = log.read(Offset(n as i64), 1, true, log.log_end_offset()).await;
+                assert!(matches!(read, Err(ReadError::Storage(_))), "{read:?}");
+            }
+        });
+        assert!(marks.contains_key(mark), "{mark}: {marks:?}");
+    }
 }
 
 /// A batch that fills one block of the disk.
