@@ -40,6 +40,8 @@ struct LogTotals {
     cuts: u64,
     deletions: u64,
     deleted_segments: u64,
+    rots: BTreeMap<&'static str, u64>,
+    refusals: u64,
 }
 
 /// What one run did.
@@ -47,7 +49,7 @@ pub fn line(ended: &Ended) -> String {
     match ended {
         Ended::Broker(outcome) => broker_line(outcome),
         Ended::Logs(outcome) => format!(
-            "trace={:016x} virtual_s={:.1} lives={} appended_batches={} compared={} cuts={} deletions={} deleted_segments={}",
+            "trace={:016x} virtual_s={:.1} lives={} appended_batches={} compared={} cuts={} deletions={} deleted_segments={} rots={} refusals={}",
             outcome.trace_hash,
             outcome.virtual_time.as_secs_f64(),
             outcome.lives,
@@ -56,6 +58,8 @@ pub fn line(ended: &Ended) -> String {
             outcome.cuts,
             outcome.deletions,
             outcome.deleted_segments,
+            counts(&outcome.rots),
+            outcome.refusals,
         ),
     }
 }
@@ -102,6 +106,8 @@ impl Totals {
         self.logs.cuts += outcome.cuts;
         self.logs.deletions += outcome.deletions;
         self.logs.deleted_segments += outcome.deleted_segments;
+        self.logs.refusals += outcome.refusals;
+        add_up(&mut self.logs.rots, &outcome.rots);
         add_up(&mut self.world_faults, &outcome.counters.faults);
         add_up(&mut self.marks, &outcome.marks);
     }
@@ -127,6 +133,7 @@ impl Totals {
         format!(
             "{} runs, {:.2} virtual hours, {} records acknowledged, {} compared, {} topics, {} restarts\n\
              {} runs of storage alone, {} lives, {} batches appended, {} compared, {} cuts, {} deletions, {} segments deleted\n\
+             bits flipped in: {}; {} refusals of what was hit\n\
              faults: {}\nof the world: {}\nmarks reached: {}\nmarks never reached: {}",
             self.runs,
             self.virtual_time.as_secs_f64() / 3_600.0,
@@ -141,6 +148,8 @@ impl Totals {
             self.logs.cuts,
             self.logs.deletions,
             self.logs.deleted_segments,
+            counts(&self.logs.rots),
+            self.logs.refusals,
             counts(&self.faults),
             counts(&self.world_faults),
             counts(&self.marks),

@@ -143,7 +143,8 @@ async fn try_live(known: Rc<Known>, plan: LifePlan, mut random: Random) -> Resul
         let is_known = |log: &&Rc<RefCell<LogModel>>| log.borrow().name == *name;
         let log = known.logs.iter().find(is_known);
         if !log.is_some_and(|log| log.borrow().rot.may_refuse()) {
-            return Err(Failure::broken(4, format!("{name} is offline: {reason}")));
+            let damages = &replayed.damages;
+            return Err(Failure::broken(4, format!("{name} is offline: {reason}; {damages:?}")));
         }
     }
     directory.claim().await.map_err(refused("the directory is not claimed"))?;
@@ -499,6 +500,8 @@ impl Life {
         }
         let mut model = self.model(slot).borrow_mut();
         model.ends_at(end);
+        // A cut takes back what the checkpoint knew of the log.
+        model.stopped_at = Offset::ZERO;
         self.known.cuts.set(self.known.cuts.get() + 1);
         Ok(())
     }

@@ -120,7 +120,8 @@ impl LogModel {
     pub fn check_bounds(&self, start: Offset, end: Offset) -> Result<(), Failure> {
         let due = self.due_end();
         if end < due {
-            let what = format!("{}: durable up to {due}, found up to {end}", self.name);
+            let what =
+                format!("{}: durable up to {due}, found up to {end}; {:?}", self.name, self.rot);
             return Err(Failure::broken(4, what));
         }
         let is_known = end == Offset::ZERO
@@ -163,6 +164,26 @@ impl LogModel {
         };
         self.batches.iter().filter(is_inside).for_each(|batch| image.put_slice(&batch.stored()));
         image.freeze()
+    }
+
+    /// The batch at `position` of the segment between two base offsets, and which of its bytes.
+    pub fn batch_at(
+        &self,
+        (base_offset, next): (Offset, Option<Offset>),
+        position: u64,
+    ) -> Option<(&KnownBatch, u64)> {
+        let mut start = 0;
+        for batch in self.batches.iter().filter(|batch| batch.base_offset >= base_offset) {
+            let end = start + batch.batch.size_bytes() as u64;
+            if next.is_some_and(|next| batch.base_offset >= next) {
+                return None;
+            }
+            if position < end {
+                return Some((batch, position - start));
+            }
+            start = end;
+        }
+        None
     }
 
     /// What its batches are made of, and no other log's.

@@ -9,6 +9,8 @@
 //! - After a crash the journal may be all that holds the end of a log: hit, it may lack records of any
 //!   log that are not in segments yet.
 //! - `partition.metadata` says whose a log is: hit, nobody can.
+//!
+//! Base offset and leader epoch of a batch are outside of its CRC, by Kafka's format: they are not hit.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -120,8 +122,12 @@ pub fn flip(
     let mut flipped = None;
     for _ in 0..random.within(1..4) {
         let position = random.below(*size_bytes);
+        if *kind == SEGMENT && is_outside_crc(known, path, position, &files) {
+            continue;
+        }
         if simulation.rot(node, Path::new(path), position).unwrap_or_default() {
             flipped = Some(*kind);
+            tracing::info!(path, position, "flipped");
             note(known, kind, path, position, &files);
         }
     }
@@ -152,53 +158,58 @@ fn files_by_kind(simulation: &Simulation, node: NodeId) -> Files {
 fn note(known: &Known, kind: &str, path: &str, position: u64, files: &Files) {
     match kind {
         JOURNAL => known.logs.iter().for_each(|log| log.borrow_mut().rot.journal = true),
-        // What it says of each log to have been flushed is not known any more.
-        CHECKPOINT => {
+        // What is known of each log to have been flushed is known no more.
+        CHECKPOINT | ".kafka_cleanshutdown" | "millrace-clean-stop" => {
             known.logs.iter().for_each(|log| log.borrow_mut().stopped_at = Offset::ZERO);
         }
-        SEGMENT | IDENTITY => {
-            let Some((directory, name)) = path.rsplit_once('/') else { return };
-            let of_log = |log: &&Rc<RefCell<LogModel>>| {
-                directory.ends_with(&format!("/{}", log.borrow().name))
-            };
-            let Some(log) = known.logs.iter().find(of_log) else { return };
-            let mut log = log.borrow_mut();
-            if kind == IDENTITY {
-                log.rot.identity = true;
-            } else if let Some(base_offset) = base_offset(name) {
-                let next = next_segment(files, directory, base_offset);
-                hit_segment(&mut log, base_offset, next, position);
+        IDENTITY => {
+            if let Some(log) = log_of(known, path) {
+                log.borrow_mut().rot.identity = true;
             }
+        }
+        SEGMENT => {
+            let (Some(log), Some(segment)) = (log_of(known, path), segment_of(path, files)) else {
+                return;
+            };
+            let mut log = log.borrow_mut();
+            let hit = log.batch_at(segment, position).map(|(batch, _)| batch.base_offset);
+            match hit {
+                Some(hit) => log.rot.batches.insert(hit),
+                // Behind the last batch: it may be taken for one that a crash has torn.
+                None => {
+                    let end = segment.1.unwrap_or(log.end());
+                    log.rot.paddings.insert(end)
+                }
+            };
         }
         _ => {}
     }
 }
 
-fn base_offset(name: &str) -> Option<Offset> {
-    name.strip_suffix(SEGMENT)?.parse().ok().map(Offset)
+fn log_of<'a>(known: &'a Known, path: &str) -> Option<&'a Rc<RefCell<LogModel>>> {
+    let (directory, _) = path.rsplit_once('/')?;
+    known.logs.iter().find(|log| directory.ends_with(&format!("/{}", log.borrow().name)))
 }
 
-fn next_segment(files: &Files, directory: &str, base_offset_of: Offset) -> Option<Offset> {
+/// The base offset of the segment in the file `path`, and the one of the segment behind it.
+fn segment_of(path: &str, files: &Files) -> Option<(Offset, Option<Offset>)> {
+    let (directory, name) = path.rsplit_once('/')?;
+    let base_offset_of = |name: &str| name.strip_suffix(SEGMENT)?.parse().ok().map(Offset);
+    let base_offset = base_offset_of(name)?;
     let segments = files.iter().filter(|(kind, _)| *kind == SEGMENT).flat_map(|(_, files)| files);
-    segments
-        .filter_map(|(path, _)| base_offset(path.strip_prefix(directory)?.strip_prefix('/')?))
-        .filter(|found| *found > base_offset_of)
-        .min()
+    let next = segments
+        .filter_map(|(path, _)| base_offset_of(path.strip_prefix(directory)?.strip_prefix('/')?))
+        .filter(|found| *found > base_offset)
+        .min();
+    Some((base_offset, next))
 }
 
-fn hit_segment(log: &mut LogModel, base_offset: Offset, next: Option<Offset>, position: u64) {
-    let mut end = 0;
-    let of_segment = log.batches.iter().filter(|batch| {
-        batch.base_offset >= base_offset && next.is_none_or(|next| batch.base_offset < next)
-    });
-    for batch in of_segment {
-        end += batch.batch.size_bytes() as u64;
-        if position < end {
-            let hit = batch.base_offset;
-            log.rot.batches.insert(hit);
-            return;
-        }
-    }
-    // Behind the last batch: it may be taken for one that a crash has torn.
-    log.rot.paddings.insert(next.unwrap_or(log.end()));
+/// Whether the byte is of a batch's base offset or leader epoch.
+fn is_outside_crc(known: &Known, path: &str, position: u64, files: &Files) -> bool {
+    let (Some(log), Some(segment)) = (log_of(known, path), segment_of(path, files)) else {
+        return false;
+    };
+    let log = log.borrow();
+    let batch = log.batch_at(segment, position);
+    batch.is_some_and(|(_, within)| within < 8 || (12..16).contains(&within))
 }

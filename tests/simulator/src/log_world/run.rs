@@ -26,7 +26,7 @@ pub struct LogScenario {
     pub seed: u64,
     pub life_count: u64,
     pub log_count: i32,
-    /// Probability that bits of a file flip between two lives.
+    /// Probability that bits of a file flip between two lives, for the first time.
     pub rot: f64,
     pub knobs: Knobs,
     pub plan: LifePlan,
@@ -74,7 +74,7 @@ impl LogScenario {
             seed,
             life_count: random.within(6..16),
             log_count: random.within(1..6) as i32,
-            rot: 0.0,
+            rot: [0.0, 0.0, 0.3][random.index(3)],
             knobs,
             plan: LifePlan {
                 core_count: random.within(1..3) as u32,
@@ -167,10 +167,14 @@ pub fn run(scenario: &LogScenario, prepare: &dyn Fn(&Simulation)) -> Result<LogO
         simulation.crash(node, crash);
         drop(client);
         let was_clean = known.has_stopped.get();
+        tracing::info!(life, was_clean, ?crash, "a life ends");
         known.logs.iter().for_each(|log| log.borrow_mut().rot.after_crash = !was_clean);
-        if random.chance(scenario.rot)
+        // One file of a run: by two, what one of them knows of the other may be lost.
+        if rots.is_empty()
+            && random.chance(scenario.rot)
             && let Some(kind) = rot::flip(&simulation, node, &known, &mut random)
         {
+            tracing::info!(life, kind, "bits flipped");
             *rots.entry(kind).or_default() += 1;
         }
     }
