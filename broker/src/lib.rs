@@ -1,6 +1,7 @@
 //! The broker process: connections, one loop per core, one handler per Kafka API, replicas, the
 //! controller's driver and the command line.
 
+mod admin_http;
 pub mod cli;
 pub mod config;
 mod controller_core;
@@ -8,8 +9,10 @@ mod cores;
 pub mod format;
 mod handlers;
 mod memory;
+mod metrics;
 mod net;
 pub mod process;
 mod replica;
 
 pub use cores::{CoreSeed, run, seeds};
+pub use metrics::{CoreReport, CoreState, Observer};

@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::future::Future;
+use std::time::Duration;
 
+use crate::environment::{Environment, current};
 use crate::real;
 
 /// A core of this process, counted from 0.
@@ -65,6 +67,14 @@ where
     Fut: Future<Output = ()> + 'static,
 {
     real::core::launch(settings, seeds, start).map(Cores)
+}
+
+/// CPU time that the calling core's thread has taken since it began; none in simulation.
+pub fn cpu_time() -> Duration {
+    match current() {
+        Environment::Real(_) => real::clock::thread_cpu_time(),
+        Environment::Sim(_) => Duration::ZERO,
+    }
 }
 
 /// Signals that the watchdog has sent to cores of this process that slept although they had work. For

@@ -17,6 +17,7 @@ pub mod directory;
 mod environment;
 pub mod file;
 pub mod host;
+pub mod latencies;
 pub mod mesh;
 pub mod net;
 pub mod outside;

@@ -1,4 +1,5 @@
-//! The one way in for threads that are not cores: a bounded channel, and the stop signal.
+//! The one way in for threads that are not cores: a bounded channel, and the stop signal. The way back is
+//! an answer to what came in.
 
 use crate::environment::{Environment, current};
 
@@ -12,6 +13,11 @@ pub struct Receiver<T>(flume::Receiver<T>);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the core has ended")]
 pub struct Closed;
+
+/// The channel is full, or the other end is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the core takes no message")]
+pub struct NotSent;
 
 pub fn channel<T: Send + 'static>(capacity: usize) -> (Sender<T>, Receiver<T>) {
     let (sender, receiver) = flume::bounded(capacity);
@@ -29,6 +35,11 @@ impl<T> Sender<T> {
     pub fn send(&self, message: T) -> Result<(), Closed> {
         self.0.send(message).map_err(|_| Closed)
     }
+
+    /// Sends if there is a place. Errors: the channel is full, or the core has ended.
+    pub fn try_send(&self, message: T) -> Result<(), NotSent> {
+        self.0.try_send(message).map_err(|_| NotSent)
+    }
 }
 
 impl<T> Receiver<T> {
@@ -41,6 +52,37 @@ impl<T> Receiver<T> {
         };
         received.map_err(|_| Closed)
     }
+}
+
+/// A core's way to answer a thread that is no core.
+pub struct Answer<T>(flume::Sender<T>);
+
+/// An answer that is to come, for a thread that is no core.
+pub struct Awaited<T>(flume::Receiver<T>);
+
+pub fn answer<T: Send + 'static>() -> (Answer<T>, Awaited<T>) {
+    let (sender, receiver) = flume::bounded(1);
+    (Answer(sender), Awaited(receiver))
+}
+
+impl<T> Answer<T> {
+    /// Never waits. Who asked may be gone.
+    pub fn give(self, answer: T) {
+        // There is one place, and one answer.
+        let _ = self.0.try_send(answer);
+    }
+}
+
+impl<T> Awaited<T> {
+    /// On any executor. Errors: the core has dropped the question: it ends.
+    pub async fn get(self) -> Result<T, Closed> {
+        self.0.into_recv_async().await.map_err(|_| Closed)
+    }
+}
+
+/// Where cores and the calling thread want the same CPU, nearly all of it is the cores' from now on.
+pub fn stand_back() {
+    crate::real::host::lower_priority();
 }
 
 /// Blocks SIGINT and SIGTERM for this thread and those it starts. Call first in `main`.

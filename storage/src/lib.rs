@@ -44,4 +44,4 @@ pub use log_directory::{CleanShutdown, LogDirectory, LogOffsets, MetaProperties,
 pub use replay::{ReplayProgress, Replayed};
 pub use settings::Settings;
 pub use state::ActiveProducer;
-pub use volume::Volume;
+pub use volume::{JournalUse, Volume};

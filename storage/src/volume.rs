@@ -4,6 +4,7 @@ mod busy;
 mod checkpoint;
 mod commit;
 mod dirty;
+mod journal_use;
 mod stall;
 
 use std::cell::{Cell, RefCell};
@@ -26,6 +27,8 @@ use crate::trash::{Discarded, Trash};
 use busy::Busy;
 pub(crate) use dirty::DirtyBytes;
 use dirty::DirtyTotal;
+use journal_use::JournalCounts;
+pub use journal_use::JournalUse;
 use stall::StallWatch;
 
 /// What the logs of one core in one log directory share. A directory fails alone; so nothing here is
@@ -55,6 +58,7 @@ pub struct Volume {
     tasks: Group,
     /// Bytes of groups since the last checkpoint began.
     journaled_bytes: Cell<u64>,
+    journal_counts: JournalCounts,
     /// Why all logs are offline.
     failed: RefCell<Option<StorageError>>,
     failure_listener: RefCell<Option<FailureListener>>,
@@ -107,6 +111,7 @@ impl Volume {
             busy: RefCell::default(),
             tasks: Group::new(),
             journaled_bytes: Cell::new(0),
+            journal_counts: JournalCounts::default(),
             failed: RefCell::default(),
             failure_listener: RefCell::default(),
         })
@@ -159,6 +164,12 @@ impl Volume {
     /// Bytes of all logs that no file has yet.
     pub fn dirty_size_bytes(&self) -> u64 {
         self.dirty.size_bytes()
+    }
+
+    /// What its journal has taken since the start.
+    pub fn journal_use(&self) -> JournalUse {
+        let size_bytes = self.journal.borrow().as_ref().map_or(0, Journal::size_bytes);
+        self.journal_counts.so_far(size_bytes)
     }
 
     /// Ends what goes on in the background, and empties the journal, for a clean stop. All of its logs are closed,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use controller::config::NodeLayers;
 
-use crate::config::{BrokerConfig, HostAddresses, Loaded, Properties, names_to_look_up};
+use crate::config::{BrokerConfig, Endpoint, HostAddresses, Loaded, Properties, names_to_look_up};
 
 /// What `millrace start` runs without a file.
 const DEFAULT_PROPERTIES: &str = include_str!("../config/default.properties");
@@ -42,18 +42,26 @@ impl Source {
     }
 }
 
-/// Looks up what the listener binds to, and what is advertised where nothing says so.
+/// What a listener binds to: without a host, all addresses.
+fn address_of(endpoint: &Endpoint) -> Option<SocketAddr> {
+    if endpoint.host.is_empty() {
+        return Some(SocketAddr::from(([0, 0, 0, 0], endpoint.port)));
+    }
+    let mut addresses = (endpoint.host.as_str(), endpoint.port).to_socket_addrs().ok()?;
+    addresses.next()
+}
+
+/// Looks up what listeners bind to, and what is advertised where nothing says so.
 fn resolve(config: &mut BrokerConfig) -> Result<()> {
-    let endpoint = &config.listener.endpoint;
-    config.listen_address = Some(if endpoint.host.is_empty() {
-        SocketAddr::from(([0, 0, 0, 0], endpoint.port))
-    } else {
-        (endpoint.host.as_str(), endpoint.port)
-            .to_socket_addrs()
-            .ok()
-            .and_then(|mut addresses| addresses.next())
-            .with_context(|| format!("listeners: cannot look up the host of {}", config.listener))?
-    });
+    let address = address_of(&config.listener.endpoint)
+        .with_context(|| format!("listeners: cannot look up the host of {}", config.listener))?;
+    config.listen_address = Some(address);
+    if let Some(endpoint) = &config.admin_listener {
+        let address = address_of(endpoint).with_context(|| {
+            format!("millrace.admin.listener: cannot look up the host of {endpoint}")
+        })?;
+        config.admin_address = Some(address);
+    }
     let mut host_addresses = HostAddresses::new();
     for name in names_to_look_up(&NodeLayers::of_file(config.properties.entries())) {
         let addresses = (name, 0)

@@ -3,11 +3,13 @@
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use super::load::Source;
+use crate::admin_http::{AdminServer, NodeFacts};
 use crate::config::MemoryShares;
 use crate::cores;
+use crate::metrics::Observer;
 use crate::process;
 
 /// Run a broker in the foreground until SIGINT or SIGTERM.
@@ -51,10 +53,21 @@ impl Start {
             advertised = %config.advertised,
             "starting"
         );
+        // Taken first: a start that fails for it has touched nothing.
+        let admin = config.admin_address.map(AdminServer::bind).transpose()?;
+        let facts = NodeFacts {
+            node_id: config.node_id.0,
+            log_dirs: config.log_dirs.clone(),
+            memory: MemoryShares::new(memory, core_count, &config),
+        };
         let (stop, fatal) = process::stopping();
-        let seeds = cores::seeds(config, core_count, stop, fatal.clone());
+        let mut seeds = cores::seeds(config, core_count, stop, fatal.clone());
+        let observed = admin.map(|admin| (admin, Observer::of(&mut seeds)));
         let running = reactor::launch(reactor::Settings::default(), seeds, cores::run)?;
         stop_on_signal(fatal.clone());
+        if let Some((admin, observer)) = observed {
+            admin.run(observer, facts).context("cannot start the thread that serves metrics")?;
+        }
         running.join();
         match fatal.reason() {
             Some(reason) => bail!(reason),

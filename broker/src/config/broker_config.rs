@@ -27,6 +27,9 @@ pub struct BrokerConfig {
     pub listener: Listener,
     /// Its address, once its host is looked up: the cores have no resolver.
     pub listen_address: Option<SocketAddr>,
+    /// Where metrics and the node's state are shown, and its address once the host is looked up.
+    pub admin_listener: Option<Endpoint>,
+    pub admin_address: Option<SocketAddr>,
     /// What clients are told of it.
     pub advertised: Endpoint,
     /// Where the controller says it listens. It does not listen yet: a quorum of one needs nobody.
@@ -148,6 +151,10 @@ impl BrokerConfig {
             rack: reader.text("broker.rack").map(str::to_owned),
             listener,
             listen_address: None,
+            admin_listener: reader
+                .text("millrace.admin.listener")
+                .and_then(|text| text.parse().ok()),
+            admin_address: None,
             advertised,
             controller_endpoint,
             broker_session_ms: reader.duration_ms("broker.session.timeout.ms"),

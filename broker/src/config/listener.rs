@@ -1,6 +1,7 @@
 //! `listeners`, `advertised.listeners` and the protocol each listener speaks.
 
 use std::fmt;
+use std::str::FromStr;
 
 /// A host and port as clients are told them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +17,23 @@ impl fmt::Display for Endpoint {
         } else {
             write!(f, "{}:{}", self.host, self.port)
         }
+    }
+}
+
+impl FromStr for Endpoint {
+    type Err = ListenerError;
+
+    /// Parses `host:port`; an IPv6 address stands in brackets.
+    fn from_str(text: &str) -> Result<Endpoint, ListenerError> {
+        let error = || ListenerError { text: text.to_owned() };
+        let (host, port) = text.rsplit_once(':').ok_or_else(error)?;
+        let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        let host = match bracketed {
+            Some(inner) => inner,
+            None if host.contains([':', '[', ']']) => return Err(error()),
+            None => host,
+        };
+        Ok(Endpoint { host: host.to_owned(), port: port.parse().map_err(|_| error())? })
     }
 }
 
@@ -42,22 +60,13 @@ impl Listener {
     fn parse(text: &str) -> Result<Listener, ListenerError> {
         let error = || ListenerError { text: text.to_owned() };
         let (name, address) = text.split_once("://").ok_or_else(error)?;
-        let (host, port) = address.rsplit_once(':').ok_or_else(error)?;
-        let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-        let host = match bracketed {
-            Some(inner) => inner,
-            None if host.contains([':', '[', ']']) => return Err(error()),
-            None => host,
-        };
         let valid_name = !name.is_empty()
             && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte));
         if !valid_name {
             return Err(error());
         }
-        Ok(Listener {
-            name: name.to_ascii_uppercase(),
-            endpoint: Endpoint { host: host.to_owned(), port: port.parse().map_err(|_| error())? },
-        })
+        let endpoint = address.parse().map_err(|_| error())?;
+        Ok(Listener { name: name.to_ascii_uppercase(), endpoint })
     }
 }
 

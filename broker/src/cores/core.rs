@@ -3,6 +3,7 @@
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::ops::Bound;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::rc::{Rc, Weak};
@@ -22,6 +23,7 @@ use crate::config::{BrokerConfig, MemoryShares};
 use crate::controller_core::ControllerCore;
 use crate::handlers::FetchSessions;
 use crate::memory::{AnswerMemory, Lent, MemoryInUse, Patience, RequestMemory, Sends};
+use crate::metrics::CoreCounts;
 use crate::net::FrameMemory;
 use crate::replica::{FetchKey, FetchWatch, Partition, PartitionKey};
 
@@ -61,6 +63,7 @@ pub struct Core {
     pub fetch_sessions: FetchSessions,
     /// What this core's connections are sending.
     pub sends: Sends,
+    pub counts: CoreCounts,
     pub connections: Group,
     /// Work that answers others: it goes on while connections end.
     pub tasks: Group,
@@ -113,6 +116,7 @@ impl Core {
             answers,
             fetch_sessions,
             sends: Sends::default(),
+            counts: CoreCounts::new(),
             connections: Group::new(),
             tasks: Group::new(),
             stop: Event::new(),
@@ -161,6 +165,18 @@ impl Core {
     /// All partitions of this core, in a fixed order.
     pub fn partitions(&self) -> Vec<(PartitionKey, Rc<Partition>)> {
         self.partitions.borrow().iter().map(|(key, partition)| (*key, partition.clone())).collect()
+    }
+
+    /// Up to `count` partitions of this core, in the same order: the first ones, or those behind `last`.
+    pub fn partitions_behind(
+        &self,
+        last: Option<PartitionKey>,
+        count: usize,
+    ) -> Vec<(PartitionKey, Rc<Partition>)> {
+        let partitions = self.partitions.borrow();
+        let behind = (last.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
+        let next = partitions.range(behind).take(count);
+        next.map(|(key, partition)| (*key, partition.clone())).collect()
     }
 
     /// A name for a fetch that may be parked on other cores.

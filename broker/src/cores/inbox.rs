@@ -34,6 +34,9 @@ pub async fn run(core: Rc<Core>, mut inbox: Inbox<CoreRequest, CoreReply>, targe
     loop {
         let Incoming { from, message, reply } = inbox.next().await;
         core.check_memory();
+        if from != core.index {
+            core.counts.messages.add(1);
+        }
         match (message, reply) {
             (CoreRequest::Produce(question), Some(reply)) => serve_remote(&core, question, reply),
             (CoreRequest::Fetch(question), Some(reply)) => serve_remote(&core, question, reply),
@@ -113,6 +116,7 @@ fn take_note(core: &Rc<Core>, targets: &InboxTargets, control: CoreRequest) {
 
 /// Makes a new connection this core's, for the rest of its life.
 fn adopt(core: &Rc<Core>, accepted: Accepted) {
+    core.counts.connections.add(1);
     let owner = core.clone();
     let address = accepted.peer_address().ip();
     let serving = async move {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use controller::config::NodeLayers;
 use reactor::CoreIndex;
 use reactor::mesh::{self, Port};
+use reactor::outside;
 use reactor::sync::Event;
 use reactor::task::Group;
 use storage::{LogOffsets, TopicPartition};
@@ -18,6 +19,7 @@ use super::together::together;
 use super::upkeep;
 use crate::config::{BrokerConfig, ConnectionLimits, MemoryShares};
 use crate::controller_core::{ControllerCore, Publisher};
+use crate::metrics::{Question, answer_questions};
 use crate::net::{Acceptor, ConnectionCounts};
 use crate::process::{Fatal, Stop};
 use crate::replica::{Partition, PartitionKey};
@@ -33,6 +35,15 @@ pub struct CoreSeed {
     /// On the controller core: the word to stop, from outside.
     stop: Option<Stop>,
     fatal: Fatal,
+    /// From a thread that looks at this core, if there is one.
+    questions: Option<outside::Receiver<Question>>,
+}
+
+impl CoreSeed {
+    /// The core will answer these.
+    pub fn take_questions(&mut self, questions: outside::Receiver<Question>) {
+        self.questions = Some(questions);
+    }
 }
 
 /// Seeds for `core_count` cores of one node. They get the memory that `config` names, at least what works.
@@ -54,15 +65,19 @@ pub fn seeds(config: BrokerConfig, core_count: usize, stop: Stop, fatal: Fatal) 
             port,
             stop: if node.controller_core == CoreIndex(index) { stop.take() } else { None },
             fatal: fatal.clone(),
+            questions: None,
         })
         .collect()
 }
 
 /// Runs one core until the node stops.
 pub async fn run(index: CoreIndex, seed: CoreSeed) {
-    let CoreSeed { node, port, stop, fatal } = seed;
+    let CoreSeed { node, port, stop, fatal, questions } = seed;
     let (mesh, inbox) = port.attach();
     let core = Core::new(index, node, mesh);
+    // From the first turn on: a start may take long, and is to be seen.
+    let _answering =
+        questions.map(|questions| reactor::spawn(answer_questions(core.clone(), questions)));
     let preparer = Preparer::new(core.clone());
     let is_controller = index == core.node.controller_core;
     let is_accepting = index == core.node.accepting_core;
@@ -132,6 +147,7 @@ async fn accept(core: Rc<Core>, counts: Rc<ConnectionCounts>, serve: Event, fata
     futures_lite::future::or(serve.wait(), core.stop.wait()).await;
     if !core.stop.is_set() {
         tracing::info!(listener = %config.listener, "accepting connections");
+        core.counts.is_accepting.set(true);
         acceptor.run(core.clone(), counts).await;
     }
 }

@@ -33,4 +33,5 @@ mod unregister_broker;
 mod update_features;
 
 pub use fetch::FetchSessions;
-pub use request::{Answer, Refusal, RequestContext, serve};
+pub use request::{Answer, Refusal, RequestContext, Served, serve};
+pub use table::served_apis;

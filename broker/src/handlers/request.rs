@@ -14,6 +14,7 @@ use reactor::sync::Event;
 use super::{api_versions, table};
 use crate::cores::{Core, Unanswered};
 use crate::memory::{Granted, Lent, PER_DECODED_BYTE, Patience, USUAL_SIZE_BYTES};
+use crate::metrics::ApiCounts;
 
 /// How long a request waits for memory before others are asked again to make room.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(100);
@@ -36,6 +37,18 @@ pub struct RequestHead {
     pub api_key: ApiKey,
     pub version: i16,
     pub correlation_id: i32,
+    /// Of its API on this core.
+    pub counts: Rc<ApiCounts>,
+}
+
+/// A request that is being answered.
+pub struct Served {
+    pub answer: Answer,
+    /// The memory that it was granted, to be kept until the answer is sent; a fetch takes its memory when
+    /// its answer is awaited, or those who ask and never read would keep that of all they asked.
+    pub granted: Option<Granted>,
+    /// Who hears how long it took.
+    pub counts: Rc<ApiCounts>,
 }
 
 /// What is sent: no parts at all where the request wants none (`acks=0`).
@@ -118,6 +131,7 @@ impl Answer {
 impl RequestHead {
     /// The whole frame of `response`: length, header, body; records by reference.
     pub fn respond(&self, response: &impl ApiMessage) -> Result<Vec<Bytes>, Refusal> {
+        response.error_codes(&mut |code| self.counts.says(code));
         let encoded = header::encode_response(self.correlation_id, response, self.version)?;
         Ok(encoded.into_parts())
     }
@@ -140,24 +154,23 @@ impl RequestContext {
 
 /// Hands the request in `frame` to its handler. On return it has taken effect, or stands in the
 /// queues of those it concerns in the order of the calls; but a fetch reads when its answer is awaited.
-/// The answer comes with the memory that it was granted, to be kept until it is sent; a fetch takes its
-/// memory when its answer is awaited, or those who ask and never read would keep that of all they asked.
 ///
 /// Errors: the connection must be closed.
-pub async fn serve(
-    context: &RequestContext,
-    frame: Bytes,
-) -> Result<(Answer, Option<Granted>), Refusal> {
+pub async fn serve(context: &RequestContext, frame: Bytes) -> Result<Served, Refusal> {
     let mut decoder = Decoder::new(frame);
     let (api_key, header) = header::decode_request_header(&mut decoder).map_err(Refusal::Header)?;
+    let counts = context.core.counts.api(api_key).ok_or(Refusal::UnsupportedApi { api_key })?;
+    let counts = counts.clone();
     let head = RequestHead {
         api_key,
         version: header.request_api_version,
         correlation_id: header.correlation_id,
+        counts: counts.clone(),
     };
+    counts.asked();
     if api_key != ApiKey::Fetch {
         let (answer, granted) = serve_granted(context, &head, decoder, Patience::Prompt).await?;
-        return Ok((answer, Some(granted)));
+        return Ok(Served { answer, granted: Some(granted), counts });
     }
     let context = context.clone();
     let on_demand = async move {
@@ -165,7 +178,7 @@ pub async fn serve(
         let (answer, granted) = serving.await?;
         Ok(Reply { granted: Some(granted), ..answer.reply().await? })
     };
-    Ok((Answer::OnDemand(Box::pin(on_demand)), None))
+    Ok(Served { answer: Answer::OnDemand(Box::pin(on_demand)), granted: None, counts })
 }
 
 /// Gives the request in `decoder` as much memory as it takes, and hands it to its handler.

@@ -40,6 +40,11 @@ pub struct Handler {
     pub serve: fn(RequestContext, RequestHead, Decoder) -> Served,
 }
 
+/// The APIs that are served, in the order of their keys.
+pub fn served_apis() -> impl Iterator<Item = ApiKey> {
+    HANDLERS.iter().map(|handler| handler.api_key)
+}
+
 /// The handler of `api_key`, if it is served.
 pub fn find(api_key: ApiKey) -> Option<&'static Handler> {
     HANDLERS.iter().find(|handler| handler.api_key == api_key)

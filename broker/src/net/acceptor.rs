@@ -57,7 +57,10 @@ impl Acceptor {
                     let address = connection.peer_address().ip();
                     match counts.place(address, reactor::now()) {
                         Ok(to) => core.mesh.control(to, CoreRequest::Adopt(connection)),
-                        Err(refusal) => refusals.tell(&refusal),
+                        Err(refusal) => {
+                            core.counts.refused_connections.add(1);
+                            refusals.tell(&refusal);
+                        }
                     }
                 }
                 Some(Err(error)) => {

@@ -9,13 +9,15 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use reactor::Instant;
 use reactor::net::TcpStream;
 use reactor::sync::{Budget, Event, Queue, Share};
 
-use super::frame_reader::{FrameReader, ReadError};
+use super::frame_reader::{FrameReader, PREFIX_SIZE_BYTES, ReadError};
 use crate::cores::Core;
-use crate::handlers::{self, Answer, Refusal, RequestContext};
+use crate::handlers::{self, Answer, Refusal, RequestContext, Served};
 use crate::memory::{Granted, Kept, Patience};
+use crate::metrics::ApiCounts;
 
 /// Requests of one connection that may be under way together. librdkafka and the Java client keep 5
 /// in flight by default; a pipelining load generator's 128 fits with room to spare.
@@ -39,6 +41,9 @@ const LAST_ANSWERS_DEADLINE: Duration = Duration::from_secs(5);
 /// One request's place in the order of answers.
 struct Slot {
     answer: Answer,
+    /// When it was read, and who hears how long it took.
+    read_at: Instant,
+    counts: Rc<ApiCounts>,
     /// The frame's memory stays reserved until the answer is ready.
     frame: Option<Rc<Share>>,
     /// The memory of what the request was decoded to, and of its answer, until that is sent.
@@ -122,14 +127,17 @@ async fn read_requests(
     let waiting_fetches = Budget::new(WAITING_FETCHES_MAX);
     let mut frames = FrameReader::new(stream.clone(), core.clone(), size_max);
     while let Some(frame) = frames.next().await? {
-        activity.state.touch();
+        let read_at = activity.state.touch();
         core.check_memory();
-        let (answer, granted) = handlers::serve(context, frame.bytes).await?;
+        core.counts.received_bytes.add((PREFIX_SIZE_BYTES + frame.bytes.len()) as u64);
+        let served = handlers::serve(context, frame.bytes).await;
+        let Served { answer, granted, counts } =
+            served.inspect_err(|_| core.counts.refused_requests.add(1))?;
         let place = match answer {
             Answer::OnDemand(_) => Some(waiting_fetches.take(1).await),
             Answer::Ready(_) | Answer::Later(_) => None,
         };
-        let slot = Slot { answer, frame: frame.share, granted, _place: place };
+        let slot = Slot { answer, read_at, counts, frame: frame.share, granted, _place: place };
         if let Err(slot) = window.push(slot).await {
             slot.answer.abandon(core).await;
             return Ok(());
@@ -147,15 +155,17 @@ async fn send_answers(
     activity: &ActivityState,
 ) -> Option<Slot> {
     let mut unready: Option<Slot> = None;
+    let mut answered: Vec<(Rc<ApiCounts>, Instant)> = Vec::new();
     loop {
         let slot = match unready.take() {
             Some(slot) => slot,
             None => window.pop().await?,
         };
-        let Slot { answer, frame, granted, _place: place } = slot;
+        let Slot { answer, read_at, counts, frame, granted, _place: place } = slot;
         drop(place);
         let mut reply = answer.reply().await.ok()?;
         drop(frame);
+        answered.push((counts, read_at));
         let mut granted: Vec<Granted> = granted.into_iter().chain(reply.granted.take()).collect();
         let mut size_bytes: usize = reply.parts.iter().map(Bytes::len).sum();
         let mut is_refused = false;
@@ -169,6 +179,7 @@ async fn send_answers(
                     reply.parts.extend(more.parts);
                     reply.lent.extend(more.lent);
                     granted.extend(next.granted.into_iter().chain(more.granted));
+                    answered.push((next.counts, next.read_at));
                 }
                 Some(Err(_)) => is_refused = true,
                 None => {
@@ -185,8 +196,10 @@ async fn send_answers(
         core.check_memory();
         drop((reply.parts, granted));
         core.give_back(reply.lent);
-        if sent.is_err() {
-            return unready;
+        let Ok(sent_at) = sent else { return unready };
+        core.counts.sent_bytes.add(size_bytes as u64);
+        for (counts, read_at) in answered.drain(..) {
+            counts.answered(sent_at - read_at);
         }
         if is_refused {
             return None;
@@ -195,15 +208,16 @@ async fn send_answers(
 }
 
 /// Sends `parts`, some at a time: a reader that takes nothing of them for long is found by who needs the
-/// memory that they keep.
+/// memory that they keep. Returns when that was done.
 async fn send(
     core: &Core,
     stream: &Rc<TcpStream>,
     parts: &[Bytes],
     kept: Kept,
     activity: &ActivityState,
-) -> std::io::Result<()> {
+) -> std::io::Result<Instant> {
     let mut rest = parts;
+    let mut sent_at = None;
     while !rest.is_empty() {
         let mut size_bytes = 0;
         let fits = rest.iter().take_while(|part| {
@@ -220,10 +234,10 @@ async fn send(
                 writing.await?;
             }
         }
-        activity.touch();
+        sent_at = Some(activity.touch());
         rest = later;
     }
-    Ok(())
+    Ok(sent_at.unwrap_or_else(reactor::now))
 }
 
 /// Closes a connection that has been idle too long, at the cost of one deadline, not of a timer per
@@ -233,7 +247,7 @@ struct Activity {
 }
 
 struct ActivityState {
-    last: std::cell::Cell<reactor::Instant>,
+    last: std::cell::Cell<Instant>,
     idle_max: Duration,
     deadline: std::cell::Cell<Option<crate::cores::Deadline>>,
     stream: std::rc::Weak<TcpStream>,
@@ -261,8 +275,11 @@ impl Activity {
 }
 
 impl ActivityState {
-    fn touch(&self) {
-        self.last.set(reactor::now());
+    /// Says that something happened; returns when.
+    fn touch(&self) -> Instant {
+        let now = reactor::now();
+        self.last.set(now);
+        now
     }
 
     fn arm(state: &Rc<Self>, core: &Core) {

@@ -21,7 +21,7 @@ const IDLE_BUFFER_SIZE_BYTES: usize = 512;
 const READ_SIZE_BYTES: usize = 64 * 1024;
 
 /// A frame's length, before it.
-const PREFIX_SIZE_BYTES: usize = 4;
+pub const PREFIX_SIZE_BYTES: usize = 4;
 
 /// One frame without its length prefix. Its memory stays reserved while `share` lives; one that came
 /// whole to a connection that was idle has none, and is that small.

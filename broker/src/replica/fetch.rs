@@ -155,7 +155,7 @@ async fn read_or_watch(core: Rc<Core>, fetch: FetchParts, reply: ReplyTo<FetchAn
         });
         let Some(wait) = parkable else {
             core.forget_fetch(fetch.key);
-            return reply.send(answer);
+            return answer_fetch(&core, &fetch, answer, reply);
         };
         // What is parked keeps nothing.
         core.give_back(vec![answer.lent]);
@@ -206,7 +206,7 @@ fn park(
                     let mut answer = read(&core, &fetch).await;
                     // Who asked shall not ask for more before it answers.
                     answer.results.iter_mut().for_each(|result| result.is_starved |= is_ended);
-                    reply.send(answer)
+                    answer_fetch(&core, &fetch, answer, reply);
                 }
             };
             core.run_now_or_spawn(Box::pin(reading));
@@ -218,6 +218,17 @@ fn park(
             owned.watch(watch.clone());
         }
     }
+}
+
+fn answer_fetch(core: &Core, fetch: &FetchParts, answer: FetchAnswer, reply: ReplyTo<FetchAnswer>) {
+    for (part, result) in fetch.parts.iter().zip(&answer.results) {
+        if result.size_bytes > 0
+            && let Some(owned) = core.partition(&part.partition)
+        {
+            owned.counts.fetched_bytes.add(result.size_bytes as u64);
+        }
+    }
+    reply.send(answer);
 }
 
 /// Reads the parts in order, within the size limits; the first batch found is returned whatever its
@@ -364,6 +375,7 @@ impl Reading<'_> {
                 }
                 continue;
             }
+            let is_in_memory = read.is_some();
             let read = match read {
                 Some(read) => read,
                 None => {
@@ -388,6 +400,9 @@ impl Reading<'_> {
             let kept_bytes = held_bytes + read.pinned_bytes;
             if kept_bytes <= self.lent.bytes() {
                 self.lent.shrink_to(kept_bytes);
+                if read.size_bytes > 0 {
+                    self.core.counts.read(is_in_memory, read.size_bytes);
+                }
                 return Ok(Some(read));
             }
         }

@@ -15,6 +15,7 @@ use storage::{
 
 use super::acks::{ProduceResult, ProduceWait};
 use super::watch::FetchWatch;
+use crate::metrics::Count;
 
 /// What a topic's configuration means for serving it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +39,7 @@ pub struct Partition {
     leader_epoch: Cell<LeaderEpoch>,
     settings: RefCell<Arc<TopicSettings>>,
     high_watermark: Cell<Offset>,
+    pub counts: PartitionCounts,
     /// Why it takes and gives nothing more, as clients are told.
     withdrawn: Cell<Option<ErrorCode>>,
     /// Sizes of what was appended above the high watermark: `(next_offset, bytes)`.
@@ -47,6 +49,14 @@ pub struct Partition {
     /// Appends that wait until the log takes more, in order.
     backlog: RefCell<VecDeque<BacklogEntry>>,
     tasks: Group,
+}
+
+/// What producers have given and readers have taken since the partition was opened.
+#[derive(Debug, Default)]
+pub struct PartitionCounts {
+    pub appended_records: Count,
+    pub appended_bytes: Count,
+    pub fetched_bytes: Count,
 }
 
 /// A part of a produce request that waits for its acknowledgement.
@@ -84,6 +94,7 @@ impl Partition {
             leader_epoch: Cell::new(leader_epoch),
             settings: RefCell::new(settings),
             withdrawn: Cell::new(None),
+            counts: PartitionCounts::default(),
             unexposed: RefCell::default(),
             acks: RefCell::default(),
             watches: RefCell::default(),
@@ -223,7 +234,9 @@ impl Partition {
         let is_duplicate = matches!(appended, Ok(Appended::Duplicate { .. }));
         let (base_offset, next_offset, log_append_time) = match appended {
             Ok(Appended::New { base_offset, next_offset }) => {
-                let size_bytes = batches.iter().map(|batch| batch.bytes().len()).sum();
+                let size_bytes = size_of(batches);
+                self.counts.appended_bytes.add(size_bytes as u64);
+                self.counts.appended_records.add((next_offset - base_offset).0.unsigned_abs());
                 self.unexposed.borrow_mut().push_back((next_offset, size_bytes));
                 (base_offset, next_offset, settings.log_append_time.then_some(now))
             }

@@ -57,6 +57,8 @@ pub enum Range {
     ThrottledReplicas,
     /// A list of `host:count`.
     HostCounts,
+    /// `host:port`; without a host, all addresses.
+    Endpoint,
     /// Where a share group begins.
     OffsetReset,
 }
@@ -191,6 +193,7 @@ impl Range {
             Range::SubsetOf(words) => items(value).all(|item| words.contains(&item)),
             Range::ThrottledReplicas => value == "*" || items(value).all(is_replica),
             Range::HostCounts => items(value).all(is_host_count),
+            Range::Endpoint => is_endpoint(value),
             Range::OffsetReset => {
                 ["latest", "earliest"].contains(&value) || value.starts_with("by_duration:P")
             }
@@ -207,6 +210,15 @@ pub(super) fn items(value: &str) -> impl Iterator<Item = &str> {
 fn is_replica(item: &str) -> bool {
     item.split_once(':').is_some_and(|(partition, broker)| {
         partition.parse::<u32>().is_ok() && broker.parse::<u32>().is_ok()
+    })
+}
+
+fn is_endpoint(value: &str) -> bool {
+    value.rsplit_once(':').is_some_and(|(host, port)| {
+        // An IPv6 address has colons of its own, and brackets around them.
+        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        let is_host = bare.is_some() || !host.contains([':', '[', ']', ' ', '/']);
+        is_host && bare != Some("") && port.parse::<u16>().is_ok()
     })
 }
 
@@ -236,6 +248,7 @@ impl fmt::Display for Expected {
             Range::Items => return write!(f, "a list in which nothing is empty"),
             Range::SomeItems => return write!(f, "a list of one item or more, none of them empty"),
             Range::ThrottledReplicas => return write!(f, "* or a list of partition:broker"),
+            Range::Endpoint => return write!(f, "host:port, such as 127.0.0.1:9644"),
             Range::HostCounts => return write!(f, "a list of host:count, such as 10.0.0.7:100"),
             Range::OffsetReset => return write!(f, "latest, earliest or by_duration:PnDTnHnMn.nS"),
             Range::NonEmpty => return write!(f, "a text that is not empty"),

@@ -90,4 +90,8 @@ impl Message for AddOffsetsToTxnResponse {
 
 impl ApiMessage for AddOffsetsToTxnResponse {
     const API_KEY: ApiKey = ApiKey::AddOffsetsToTxn;
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+    }
 }

@@ -285,6 +285,12 @@ impl AddPartitionsToTxnResult {
         e.unsigned_varint(0);
         Ok(())
     }
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        for item in &self.topic_results {
+            item.error_codes(visit);
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -319,6 +325,12 @@ impl AddPartitionsToTxnTopicResult {
         }
         Ok(())
     }
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        for item in &self.results_by_partition {
+            item.error_codes(visit);
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -349,8 +361,22 @@ impl AddPartitionsToTxnPartitionResult {
         }
         Ok(())
     }
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.partition_error_code);
+    }
 }
 
 impl ApiMessage for AddPartitionsToTxnResponse {
     const API_KEY: ApiKey = ApiKey::AddPartitionsToTxn;
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+        for item in &self.results_by_transaction {
+            item.error_codes(visit);
+        }
+        for item in &self.results_by_topic_v3_and_below {
+            item.error_codes(visit);
+        }
+    }
 }

@@ -148,4 +148,8 @@ impl Message for AddRaftVoterResponse {
 
 impl ApiMessage for AddRaftVoterResponse {
     const API_KEY: ApiKey = ApiKey::AddRaftVoter;
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+    }
 }

@@ -82,4 +82,8 @@ impl Message for AllocateProducerIdsResponse {
 
 impl ApiMessage for AllocateProducerIdsResponse {
     const API_KEY: ApiKey = ApiKey::AllocateProducerIds;
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+    }
 }

@@ -236,6 +236,10 @@ impl ResponseEntryData {
         }
         Ok(())
     }
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -276,4 +280,10 @@ impl ResponseEntityData {
 
 impl ApiMessage for AlterClientQuotasResponse {
     const API_KEY: ApiKey = ApiKey::AlterClientQuotas;
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        for item in &self.entries {
+            item.error_codes(visit);
+        }
+    }
 }

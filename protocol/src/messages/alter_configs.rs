@@ -209,8 +209,18 @@ impl AlterConfigsResourceResponse {
         }
         Ok(())
     }
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+    }
 }
 
 impl ApiMessage for AlterConfigsResponse {
     const API_KEY: ApiKey = ApiKey::AlterConfigs;
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        for item in &self.responses {
+            item.error_codes(visit);
+        }
+    }
 }

@@ -186,6 +186,12 @@ impl AlterReplicaLogDirTopicResult {
         }
         Ok(())
     }
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        for item in &self.partitions {
+            item.error_codes(visit);
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -214,8 +220,18 @@ impl AlterReplicaLogDirPartitionResult {
         }
         Ok(())
     }
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+    }
 }
 
 impl ApiMessage for AlterReplicaLogDirsResponse {
     const API_KEY: ApiKey = ApiKey::AlterReplicaLogDirs;
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        for item in &self.results {
+            item.error_codes(visit);
+        }
+    }
 }

@@ -259,4 +259,8 @@ impl FinalizedFeatureKey {
 
 impl ApiMessage for ApiVersionsResponse {
     const API_KEY: ApiKey = ApiKey::ApiVersions;
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+    }
 }

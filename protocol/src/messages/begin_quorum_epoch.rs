@@ -272,6 +272,12 @@ impl ResponseTopicData {
         }
         Ok(())
     }
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        for item in &self.partitions {
+            item.error_codes(visit);
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -308,6 +314,10 @@ impl ResponsePartitionData {
         }
         Ok(())
     }
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -335,4 +345,11 @@ impl NodeEndpoint {
 
 impl ApiMessage for BeginQuorumEpochResponse {
     const API_KEY: ApiKey = ApiKey::BeginQuorumEpoch;
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+        for item in &self.topics {
+            item.error_codes(visit);
+        }
+    }
 }

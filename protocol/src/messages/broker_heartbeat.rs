@@ -163,4 +163,8 @@ impl Message for BrokerHeartbeatResponse {
 
 impl ApiMessage for BrokerHeartbeatResponse {
     const API_KEY: ApiKey = ApiKey::BrokerHeartbeat;
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+    }
 }

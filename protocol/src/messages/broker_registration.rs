@@ -200,4 +200,8 @@ impl Message for BrokerRegistrationResponse {
 
 impl ApiMessage for BrokerRegistrationResponse {
     const API_KEY: ApiKey = ApiKey::BrokerRegistration;
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+    }
 }

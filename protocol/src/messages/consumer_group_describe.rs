@@ -142,6 +142,10 @@ impl DescribedGroup {
         e.unsigned_varint(0);
         Ok(())
     }
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -274,4 +278,10 @@ impl TopicPartitions {
 
 impl ApiMessage for ConsumerGroupDescribeResponse {
     const API_KEY: ApiKey = ApiKey::ConsumerGroupDescribe;
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        for item in &self.groups {
+            item.error_codes(visit);
+        }
+    }
 }

@@ -161,4 +161,8 @@ impl Message for ControllerRegistrationResponse {
 
 impl ApiMessage for ControllerRegistrationResponse {
     const API_KEY: ApiKey = ApiKey::ControllerRegistration;
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+    }
 }

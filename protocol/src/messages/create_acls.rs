@@ -181,8 +181,18 @@ impl AclCreationResult {
         }
         Ok(())
     }
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+    }
 }
 
 impl ApiMessage for CreateAclsResponse {
     const API_KEY: ApiKey = ApiKey::CreateAcls;
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        for item in &self.results {
+            item.error_codes(visit);
+        }
+    }
 }

@@ -214,4 +214,8 @@ impl Message for CreateDelegationTokenResponse {
 
 impl ApiMessage for CreateDelegationTokenResponse {
     const API_KEY: ApiKey = ApiKey::CreateDelegationToken;
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+    }
 }

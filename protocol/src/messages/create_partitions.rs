@@ -197,8 +197,18 @@ impl CreatePartitionsTopicResult {
         }
         Ok(())
     }
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+    }
 }
 
 impl ApiMessage for CreatePartitionsResponse {
     const API_KEY: ApiKey = ApiKey::CreatePartitions;
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        for item in &self.results {
+            item.error_codes(visit);
+        }
+    }
 }

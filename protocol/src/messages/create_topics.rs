@@ -303,6 +303,11 @@ impl CreatableTopicResult {
         }
         Ok(())
     }
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+        visit(self.topic_config_error_code);
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -352,4 +357,10 @@ impl CreatableTopicConfigs {
 
 impl ApiMessage for CreateTopicsResponse {
     const API_KEY: ApiKey = ApiKey::CreateTopics;
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        for item in &self.topics {
+            item.error_codes(visit);
+        }
+    }
 }

@@ -191,6 +191,13 @@ impl DeleteAclsFilterResult {
         }
         Ok(())
     }
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+        for item in &self.matching_acls {
+            item.error_codes(visit);
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -258,8 +265,18 @@ impl DeleteAclsMatchingAcl {
         }
         Ok(())
     }
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+    }
 }
 
 impl ApiMessage for DeleteAclsResponse {
     const API_KEY: ApiKey = ApiKey::DeleteAcls;
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        for item in &self.filter_results {
+            item.error_codes(visit);
+        }
+    }
 }

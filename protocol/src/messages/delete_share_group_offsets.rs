@@ -135,8 +135,19 @@ impl DeleteShareGroupOffsetsResponseTopic {
         e.unsigned_varint(0);
         Ok(())
     }
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+    }
 }
 
 impl ApiMessage for DeleteShareGroupOffsetsResponse {
     const API_KEY: ApiKey = ApiKey::DeleteShareGroupOffsets;
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+        for item in &self.responses {
+            item.error_codes(visit);
+        }
+    }
 }

@@ -193,8 +193,18 @@ impl DeletableTopicResult {
         }
         Ok(())
     }
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+    }
 }
 
 impl ApiMessage for DeleteTopicsResponse {
     const API_KEY: ApiKey = ApiKey::DeleteTopics;
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        for item in &self.responses {
+            item.error_codes(visit);
+        }
+    }
 }

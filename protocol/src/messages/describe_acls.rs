@@ -222,4 +222,8 @@ impl AclDescription {
 
 impl ApiMessage for DescribeAclsResponse {
     const API_KEY: ApiKey = ApiKey::DescribeAcls;
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+    }
 }

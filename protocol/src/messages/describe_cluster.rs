@@ -189,4 +189,8 @@ impl DescribeClusterBroker {
 
 impl ApiMessage for DescribeClusterResponse {
     const API_KEY: ApiKey = ApiKey::DescribeCluster;
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+    }
 }

@@ -200,6 +200,10 @@ impl DescribeConfigsResult {
         }
         Ok(())
     }
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -321,4 +325,10 @@ impl DescribeConfigsSynonym {
 
 impl ApiMessage for DescribeConfigsResponse {
     const API_KEY: ApiKey = ApiKey::DescribeConfigs;
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        for item in &self.results {
+            item.error_codes(visit);
+        }
+    }
 }

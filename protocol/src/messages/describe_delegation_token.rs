@@ -245,4 +245,8 @@ impl DescribedDelegationTokenRenewer {
 
 impl ApiMessage for DescribeDelegationTokenResponse {
     const API_KEY: ApiKey = ApiKey::DescribeDelegationToken;
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+    }
 }

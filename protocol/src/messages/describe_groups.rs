@@ -183,6 +183,10 @@ impl DescribedGroup {
         }
         Ok(())
     }
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -231,4 +235,10 @@ impl DescribedGroupMember {
 
 impl ApiMessage for DescribeGroupsResponse {
     const API_KEY: ApiKey = ApiKey::DescribeGroups;
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        for item in &self.groups {
+            item.error_codes(visit);
+        }
+    }
 }

@@ -196,6 +196,10 @@ impl DescribeLogDirsResult {
         }
         Ok(())
     }
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -269,4 +273,11 @@ impl DescribeLogDirsPartition {
 
 impl ApiMessage for DescribeLogDirsResponse {
     const API_KEY: ApiKey = ApiKey::DescribeLogDirs;
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+        for item in &self.results {
+            item.error_codes(visit);
+        }
+    }
 }

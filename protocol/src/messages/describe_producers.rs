@@ -128,6 +128,12 @@ impl TopicResponse {
         e.unsigned_varint(0);
         Ok(())
     }
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        for item in &self.partitions {
+            item.error_codes(visit);
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -160,6 +166,10 @@ impl PartitionResponse {
         }
         e.unsigned_varint(0);
         Ok(())
+    }
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
     }
 }
 
@@ -214,4 +224,10 @@ impl ProducerState {
 
 impl ApiMessage for DescribeProducersResponse {
     const API_KEY: ApiKey = ApiKey::DescribeProducers;
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        for item in &self.topics {
+            item.error_codes(visit);
+        }
+    }
 }

@@ -186,6 +186,12 @@ impl ResponseTopicData {
         e.unsigned_varint(0);
         Ok(())
     }
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        for item in &self.partitions {
+            item.error_codes(visit);
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -254,6 +260,10 @@ impl ResponsePartitionData {
         }
         e.unsigned_varint(0);
         Ok(())
+    }
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
     }
 }
 
@@ -366,4 +376,11 @@ impl Listener {
 
 impl ApiMessage for DescribeQuorumResponse {
     const API_KEY: ApiKey = ApiKey::DescribeQuorum;
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+        for item in &self.topics {
+            item.error_codes(visit);
+        }
+    }
 }

@@ -176,6 +176,13 @@ impl DescribeShareGroupOffsetsResponseGroup {
         e.unsigned_varint(0);
         Ok(())
     }
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        for item in &self.topics {
+            item.error_codes(visit);
+        }
+        visit(self.error_code);
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -207,6 +214,12 @@ impl DescribeShareGroupOffsetsResponseTopic {
         }
         e.unsigned_varint(0);
         Ok(())
+    }
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        for item in &self.partitions {
+            item.error_codes(visit);
+        }
     }
 }
 
@@ -259,8 +272,18 @@ impl DescribeShareGroupOffsetsResponsePartition {
         e.unsigned_varint(0);
         Ok(())
     }
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+    }
 }
 
 impl ApiMessage for DescribeShareGroupOffsetsResponse {
     const API_KEY: ApiKey = ApiKey::DescribeShareGroupOffsets;
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        for item in &self.groups {
+            item.error_codes(visit);
+        }
+    }
 }

@@ -201,6 +201,13 @@ impl DescribeTopicPartitionsResponseTopic {
         e.unsigned_varint(0);
         Ok(())
     }
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+        for item in &self.partitions {
+            item.error_codes(visit);
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -277,6 +284,10 @@ impl DescribeTopicPartitionsResponsePartition {
         e.unsigned_varint(0);
         Ok(())
     }
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -302,4 +313,10 @@ impl ResponseCursor {
 
 impl ApiMessage for DescribeTopicPartitionsResponse {
     const API_KEY: ApiKey = ApiKey::DescribeTopicPartitions;
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        for item in &self.topics {
+            item.error_codes(visit);
+        }
+    }
 }

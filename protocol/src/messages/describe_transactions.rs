@@ -119,6 +119,10 @@ impl TransactionState {
         e.unsigned_varint(0);
         Ok(())
     }
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -148,4 +152,10 @@ impl TopicData {
 
 impl ApiMessage for DescribeTransactionsResponse {
     const API_KEY: ApiKey = ApiKey::DescribeTransactions;
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        for item in &self.transaction_states {
+            item.error_codes(visit);
+        }
+    }
 }

@@ -161,6 +161,10 @@ impl DescribeUserScramCredentialsResult {
         e.unsigned_varint(0);
         Ok(())
     }
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -186,4 +190,11 @@ impl CredentialInfo {
 
 impl ApiMessage for DescribeUserScramCredentialsResponse {
     const API_KEY: ApiKey = ApiKey::DescribeUserScramCredentials;
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+        for item in &self.results {
+            item.error_codes(visit);
+        }
+    }
 }

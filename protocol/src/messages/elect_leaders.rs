@@ -189,6 +189,12 @@ impl ReplicaElectionResult {
         }
         Ok(())
     }
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        for item in &self.partition_result {
+            item.error_codes(visit);
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -228,8 +234,19 @@ impl PartitionResult {
         }
         Ok(())
     }
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+    }
 }
 
 impl ApiMessage for ElectLeadersResponse {
     const API_KEY: ApiKey = ApiKey::ElectLeaders;
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+        for item in &self.replica_election_results {
+            item.error_codes(visit);
+        }
+    }
 }

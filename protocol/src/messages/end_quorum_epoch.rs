@@ -296,6 +296,12 @@ impl ResponseTopicData {
         }
         Ok(())
     }
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        for item in &self.partitions {
+            item.error_codes(visit);
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -332,6 +338,10 @@ impl ResponsePartitionData {
         }
         Ok(())
     }
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -359,4 +369,11 @@ impl NodeEndpoint {
 
 impl ApiMessage for EndQuorumEpochResponse {
     const API_KEY: ApiKey = ApiKey::EndQuorumEpoch;
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+        for item in &self.topics {
+            item.error_codes(visit);
+        }
+    }
 }

@@ -109,4 +109,8 @@ impl Message for EndTxnResponse {
 
 impl ApiMessage for EndTxnResponse {
     const API_KEY: ApiKey = ApiKey::EndTxn;
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+    }
 }

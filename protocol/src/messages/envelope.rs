@@ -86,4 +86,8 @@ impl Message for EnvelopeResponse {
 
 impl ApiMessage for EnvelopeResponse {
     const API_KEY: ApiKey = ApiKey::Envelope;
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+    }
 }

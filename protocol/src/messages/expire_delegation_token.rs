@@ -90,4 +90,8 @@ impl Message for ExpireDelegationTokenResponse {
 
 impl ApiMessage for ExpireDelegationTokenResponse {
     const API_KEY: ApiKey = ApiKey::ExpireDelegationToken;
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+    }
 }

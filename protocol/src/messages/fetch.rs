@@ -474,6 +474,12 @@ impl FetchableTopicResponse {
         }
         Ok(())
     }
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        for item in &self.partitions {
+            item.error_codes(visit);
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -606,6 +612,10 @@ impl PartitionData {
             }
         }
         Ok(())
+    }
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
     }
 }
 
@@ -749,4 +759,11 @@ impl NodeEndpoint {
 
 impl ApiMessage for FetchResponse {
     const API_KEY: ApiKey = ApiKey::Fetch;
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+        for item in &self.responses {
+            item.error_codes(visit);
+        }
+    }
 }

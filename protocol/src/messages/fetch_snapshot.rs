@@ -254,6 +254,12 @@ impl ResponseTopicSnapshot {
         e.unsigned_varint(0);
         Ok(())
     }
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        for item in &self.partitions {
+            item.error_codes(visit);
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -303,6 +309,10 @@ impl ResponsePartitionSnapshot {
             e.end_tag(mark);
         }
         Ok(())
+    }
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
     }
 }
 
@@ -373,4 +383,11 @@ impl NodeEndpoint {
 
 impl ApiMessage for FetchSnapshotResponse {
     const API_KEY: ApiKey = ApiKey::FetchSnapshot;
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+        for item in &self.topics {
+            item.error_codes(visit);
+        }
+    }
 }

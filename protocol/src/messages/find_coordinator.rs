@@ -250,8 +250,19 @@ impl Coordinator {
         e.unsigned_varint(0);
         Ok(())
     }
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+    }
 }
 
 impl ApiMessage for FindCoordinatorResponse {
     const API_KEY: ApiKey = ApiKey::FindCoordinator;
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+        for item in &self.coordinators {
+            item.error_codes(visit);
+        }
+    }
 }

@@ -98,4 +98,8 @@ impl Message for GetTelemetrySubscriptionsResponse {
 
 impl ApiMessage for GetTelemetrySubscriptionsResponse {
     const API_KEY: ApiKey = ApiKey::GetTelemetrySubscriptions;
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+    }
 }

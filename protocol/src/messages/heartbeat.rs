@@ -103,4 +103,8 @@ impl Message for HeartbeatResponse {
 
 impl ApiMessage for HeartbeatResponse {
     const API_KEY: ApiKey = ApiKey::Heartbeat;
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+    }
 }

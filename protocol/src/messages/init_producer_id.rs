@@ -185,4 +185,8 @@ impl Message for InitProducerIdResponse {
 
 impl ApiMessage for InitProducerIdResponse {
     const API_KEY: ApiKey = ApiKey::InitProducerId;
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+    }
 }

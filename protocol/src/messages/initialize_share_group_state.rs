@@ -153,6 +153,12 @@ impl InitializeStateResult {
         e.unsigned_varint(0);
         Ok(())
     }
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        for item in &self.partitions {
+            item.error_codes(visit);
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -180,8 +186,18 @@ impl PartitionResult {
         e.unsigned_varint(0);
         Ok(())
     }
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+    }
 }
 
 impl ApiMessage for InitializeShareGroupStateResponse {
     const API_KEY: ApiKey = ApiKey::InitializeShareGroupState;
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        for item in &self.results {
+            item.error_codes(visit);
+        }
+    }
 }

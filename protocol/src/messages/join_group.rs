@@ -259,4 +259,8 @@ impl JoinGroupResponseMember {
 
 impl ApiMessage for JoinGroupResponse {
     const API_KEY: ApiKey = ApiKey::JoinGroup;
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+    }
 }

@@ -207,8 +207,19 @@ impl MemberResponse {
         }
         Ok(())
     }
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+    }
 }
 
 impl ApiMessage for LeaveGroupResponse {
     const API_KEY: ApiKey = ApiKey::LeaveGroup;
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+        for item in &self.members {
+            item.error_codes(visit);
+        }
+    }
 }

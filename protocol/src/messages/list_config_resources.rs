@@ -121,4 +121,8 @@ impl ConfigResource {
 
 impl ApiMessage for ListConfigResourcesResponse {
     const API_KEY: ApiKey = ApiKey::ListConfigResources;
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+    }
 }

@@ -165,4 +165,8 @@ impl ListedGroup {
 
 impl ApiMessage for ListGroupsResponse {
     const API_KEY: ApiKey = ApiKey::ListGroups;
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+    }
 }

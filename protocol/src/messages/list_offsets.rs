@@ -215,6 +215,12 @@ impl ListOffsetsTopicResponse {
         }
         Ok(())
     }
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        for item in &self.partitions {
+            item.error_codes(visit);
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -274,8 +280,18 @@ impl ListOffsetsPartitionResponse {
         }
         Ok(())
     }
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+    }
 }
 
 impl ApiMessage for ListOffsetsResponse {
     const API_KEY: ApiKey = ApiKey::ListOffsets;
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        for item in &self.topics {
+            item.error_codes(visit);
+        }
+    }
 }

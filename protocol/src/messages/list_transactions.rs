@@ -157,4 +157,8 @@ impl TransactionState {
 
 impl ApiMessage for ListTransactionsResponse {
     const API_KEY: ApiKey = ApiKey::ListTransactions;
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+    }
 }

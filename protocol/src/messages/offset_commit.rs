@@ -258,6 +258,12 @@ impl OffsetCommitResponseTopic {
         }
         Ok(())
     }
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        for item in &self.partitions {
+            item.error_codes(visit);
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -286,8 +292,18 @@ impl OffsetCommitResponsePartition {
         }
         Ok(())
     }
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+    }
 }
 
 impl ApiMessage for OffsetCommitResponse {
     const API_KEY: ApiKey = ApiKey::OffsetCommit;
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        for item in &self.topics {
+            item.error_codes(visit);
+        }
+    }
 }

@@ -138,6 +138,12 @@ impl OffsetDeleteResponseTopic {
         }
         Ok(())
     }
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        for item in &self.partitions {
+            item.error_codes(visit);
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -156,8 +162,19 @@ impl OffsetDeleteResponsePartition {
         e.i16(self.error_code);
         Ok(())
     }
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+    }
 }
 
 impl ApiMessage for OffsetDeleteResponse {
     const API_KEY: ApiKey = ApiKey::OffsetDelete;
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+        for item in &self.topics {
+            item.error_codes(visit);
+        }
+    }
 }

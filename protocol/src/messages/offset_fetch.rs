@@ -346,6 +346,12 @@ impl OffsetFetchResponseTopic {
         }
         Ok(())
     }
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        for item in &self.partitions {
+            item.error_codes(visit);
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -399,6 +405,10 @@ impl OffsetFetchResponsePartition {
         }
         Ok(())
     }
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -428,6 +438,13 @@ impl OffsetFetchResponseGroup {
         e.i16(self.error_code);
         e.unsigned_varint(0);
         Ok(())
+    }
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        for item in &self.topics {
+            item.error_codes(visit);
+        }
+        visit(self.error_code);
     }
 }
 
@@ -462,6 +479,12 @@ impl OffsetFetchResponseTopics {
         }
         e.unsigned_varint(0);
         Ok(())
+    }
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        for item in &self.partitions {
+            item.error_codes(visit);
+        }
     }
 }
 
@@ -508,8 +531,22 @@ impl OffsetFetchResponsePartitions {
         e.unsigned_varint(0);
         Ok(())
     }
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+    }
 }
 
 impl ApiMessage for OffsetFetchResponse {
     const API_KEY: ApiKey = ApiKey::OffsetFetch;
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        for item in &self.topics {
+            item.error_codes(visit);
+        }
+        visit(self.error_code);
+        for item in &self.groups {
+            item.error_codes(visit);
+        }
+    }
 }

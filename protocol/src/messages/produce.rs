@@ -232,6 +232,12 @@ impl TopicProduceResponse {
         }
         Ok(())
     }
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        for item in &self.partition_responses {
+            item.error_codes(visit);
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -328,6 +334,10 @@ impl PartitionProduceResponse {
         }
         Ok(())
     }
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -419,4 +429,10 @@ impl NodeEndpoint {
 
 impl ApiMessage for ProduceResponse {
     const API_KEY: ApiKey = ApiKey::Produce;
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        for item in &self.responses {
+            item.error_codes(visit);
+        }
+    }
 }

@@ -82,4 +82,8 @@ impl Message for PushTelemetryResponse {
 
 impl ApiMessage for PushTelemetryResponse {
     const API_KEY: ApiKey = ApiKey::PushTelemetry;
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+    }
 }

@@ -150,6 +150,12 @@ impl ReadStateSummaryResult {
         e.unsigned_varint(0);
         Ok(())
     }
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        for item in &self.partitions {
+            item.error_codes(visit);
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -205,8 +211,18 @@ impl PartitionResult {
         e.unsigned_varint(0);
         Ok(())
     }
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+    }
 }
 
 impl ApiMessage for ReadShareGroupStateSummaryResponse {
     const API_KEY: ApiKey = ApiKey::ReadShareGroupStateSummary;
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        for item in &self.results {
+            item.error_codes(visit);
+        }
+    }
 }

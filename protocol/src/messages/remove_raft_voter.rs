@@ -102,4 +102,8 @@ impl Message for RemoveRaftVoterResponse {
 
 impl ApiMessage for RemoveRaftVoterResponse {
     const API_KEY: ApiKey = ApiKey::RemoveRaftVoter;
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+    }
 }

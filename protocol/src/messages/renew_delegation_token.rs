@@ -88,4 +88,8 @@ impl Message for RenewDelegationTokenResponse {
 
 impl ApiMessage for RenewDelegationTokenResponse {
     const API_KEY: ApiKey = ApiKey::RenewDelegationToken;
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+    }
 }

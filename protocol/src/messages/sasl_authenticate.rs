@@ -103,4 +103,8 @@ impl Message for SaslAuthenticateResponse {
 
 impl ApiMessage for SaslAuthenticateResponse {
     const API_KEY: ApiKey = ApiKey::SaslAuthenticate;
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+    }
 }

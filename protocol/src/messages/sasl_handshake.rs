@@ -67,4 +67,8 @@ impl Message for SaslHandshakeResponse {
 
 impl ApiMessage for SaslHandshakeResponse {
     const API_KEY: ApiKey = ApiKey::SaslHandshake;
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+    }
 }

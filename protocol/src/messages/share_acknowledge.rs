@@ -236,6 +236,12 @@ impl ShareAcknowledgeTopicResponse {
         e.unsigned_varint(0);
         Ok(())
     }
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        for item in &self.partitions {
+            item.error_codes(visit);
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -265,6 +271,10 @@ impl PartitionData {
         self.current_leader.encode(e, version)?;
         e.unsigned_varint(0);
         Ok(())
+    }
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
     }
 }
 
@@ -321,4 +331,11 @@ impl NodeEndpoint {
 
 impl ApiMessage for ShareAcknowledgeResponse {
     const API_KEY: ApiKey = ApiKey::ShareAcknowledge;
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+        for item in &self.responses {
+            item.error_codes(visit);
+        }
+    }
 }

@@ -292,6 +292,12 @@ impl ShareFetchableTopicResponse {
         e.unsigned_varint(0);
         Ok(())
     }
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        for item in &self.partitions {
+            item.error_codes(visit);
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -336,6 +342,11 @@ impl PartitionData {
         }
         e.unsigned_varint(0);
         Ok(())
+    }
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+        visit(self.acknowledge_error_code);
     }
 }
 
@@ -419,4 +430,11 @@ impl NodeEndpoint {
 
 impl ApiMessage for ShareFetchResponse {
     const API_KEY: ApiKey = ApiKey::ShareFetch;
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+        for item in &self.responses {
+            item.error_codes(visit);
+        }
+    }
 }

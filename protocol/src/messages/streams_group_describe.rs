@@ -147,6 +147,10 @@ impl DescribedGroup {
         e.unsigned_varint(0);
         Ok(())
     }
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -463,4 +467,10 @@ impl TaskIds {
 
 impl ApiMessage for StreamsGroupDescribeResponse {
     const API_KEY: ApiKey = ApiKey::StreamsGroupDescribe;
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        for item in &self.groups {
+            item.error_codes(visit);
+        }
+    }
 }

@@ -631,4 +631,8 @@ impl TopicPartition {
 
 impl ApiMessage for StreamsGroupHeartbeatResponse {
     const API_KEY: ApiKey = ApiKey::StreamsGroupHeartbeat;
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+    }
 }

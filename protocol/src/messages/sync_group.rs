@@ -165,4 +165,8 @@ impl Message for SyncGroupResponse {
 
 impl ApiMessage for SyncGroupResponse {
     const API_KEY: ApiKey = ApiKey::SyncGroup;
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+    }
 }

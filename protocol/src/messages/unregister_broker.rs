@@ -83,4 +83,8 @@ impl Message for UnregisterBrokerResponse {
 
 impl ApiMessage for UnregisterBrokerResponse {
     const API_KEY: ApiKey = ApiKey::UnregisterBroker;
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+    }
 }

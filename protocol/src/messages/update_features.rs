@@ -215,8 +215,19 @@ impl UpdatableFeatureResult {
         e.unsigned_varint(0);
         Ok(())
     }
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+    }
 }
 
 impl ApiMessage for UpdateFeaturesResponse {
     const API_KEY: ApiKey = ApiKey::UpdateFeatures;
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+        for item in &self.results {
+            item.error_codes(visit);
+        }
+    }
 }

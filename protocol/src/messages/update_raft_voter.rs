@@ -201,4 +201,8 @@ impl CurrentLeader {
 
 impl ApiMessage for UpdateRaftVoterResponse {
     const API_KEY: ApiKey = ApiKey::UpdateRaftVoter;
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+    }
 }

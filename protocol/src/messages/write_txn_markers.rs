@@ -166,6 +166,12 @@ impl WritableTxnMarkerResult {
         e.unsigned_varint(0);
         Ok(())
     }
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        for item in &self.topics {
+            item.error_codes(visit);
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -194,6 +200,12 @@ impl WritableTxnMarkerTopicResult {
         e.unsigned_varint(0);
         Ok(())
     }
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        for item in &self.partitions {
+            item.error_codes(visit);
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -216,8 +228,18 @@ impl WritableTxnMarkerPartitionResult {
         e.unsigned_varint(0);
         Ok(())
     }
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        visit(self.error_code);
+    }
 }
 
 impl ApiMessage for WriteTxnMarkersResponse {
     const API_KEY: ApiKey = ApiKey::WriteTxnMarkers;
+
+    fn error_codes(&self, visit: &mut dyn FnMut(i16)) {
+        for item in &self.markers {
+            item.error_codes(visit);
+        }
+    }
 }

@@ -59,6 +59,9 @@ pub trait Message: Sized {
 /// The body of a request or of a response.
 pub trait ApiMessage: Message {
     const API_KEY: ApiKey;
+
+    /// Calls `visit` with each error code that a response says, `NONE` included; a request has none.
+    fn error_codes(&self, _visit: &mut dyn FnMut(i16)) {}
 }
 
 /// The body of a request.

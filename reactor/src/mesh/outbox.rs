@@ -85,6 +85,10 @@ impl<M> Outbox<M> {
         self.backlogs.len()
     }
 
+    pub(super) fn waiting_count(&self) -> usize {
+        self.backlogs.iter().map(|backlog| backlog.borrow().queue.len()).sum()
+    }
+
     pub(super) fn request<R>(
         self: &Rc<Self>,
         answers: &Rc<Answers<R>>,

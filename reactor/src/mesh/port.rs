@@ -97,6 +97,11 @@ impl<M: Send + 'static, R: Send + 'static> Mesh<M, R> {
         self.outbox.request(&self.answers, to.0, message)
     }
 
+    /// Requests of this core that wait for a place in the lane of another, or of its own.
+    pub fn waiting_count(&self) -> usize {
+        self.outbox.waiting_count()
+    }
+
     /// Enqueues a message without a reply in the control lane, which requests cannot fill. Never
     /// waits: what is sent here is bounded by what exists (deltas, releases), not by clients.
     pub fn control(&self, to: CoreIndex, message: M) {

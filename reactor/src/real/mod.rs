@@ -2,7 +2,7 @@
 
 pub(crate) mod bell;
 mod blocking;
-mod clock;
+pub(crate) mod clock;
 pub(crate) mod core;
 pub(crate) mod directory;
 pub(crate) mod file;

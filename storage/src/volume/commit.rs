@@ -113,6 +113,7 @@ impl Volume {
         let is_awaited = !fences.is_empty() || shares.iter().any(JournalShare::waits_for_flush);
         let is_committed =
             is_awaited && unflushed.is_empty() && !reactor::planted!(acknowledge_before_flush);
+        let began = reactor::now();
         let watched = self.stalls.watch("write the journal", &self.path);
         let written = match is_committed {
             true => journal.commit(group).await,
@@ -137,6 +138,7 @@ impl Volume {
         } else if is_awaited || unflushed.len() >= UNFLUSHED_SHARE_COUNT_MAX {
             self.flush(journal, unflushed).await?;
         }
+        self.journal_counts.committed(size_bytes, reactor::now() - began);
         fences.into_iter().for_each(|fence| fence.answer(Ok(())));
         Ok(())
     }

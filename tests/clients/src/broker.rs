@@ -263,6 +263,12 @@ impl Site {
         other.refusal(self.setting.kind, tools)
     }
 
+    /// Runs a second broker that shares nothing but what `lines` of its configuration name.
+    pub fn intruder_with(&self, tools: &Tools, lines: &[String]) -> Result<crate::Finished> {
+        let layout = Layout { lines: lines.to_vec(), ..Layout::default() };
+        Self::format_as(tools, self.setting, layout)?.refusal(self.setting.kind, tools)
+    }
+
     fn configuration(&self, port: u16, controller_port: u16, log_dirs: &[PathBuf]) -> String {
         let log_dirs: Vec<_> = log_dirs.iter().map(|path| path.to_string_lossy()).collect();
         let quorum = match self.setting.quorum {
@@ -497,6 +503,12 @@ fn answers(address: SocketAddr) -> std::io::Result<()> {
     stream.read_exact(&mut answer)?;
     let same = answer[4..] == REQUEST[8..12];
     same.then_some(()).ok_or_else(|| ErrorKind::InvalidData.into())
+}
+
+/// An address that nobody listens on.
+pub fn free_port() -> Result<SocketAddr> {
+    let [port] = free_ports()?;
+    Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
 }
 
 /// Ports that nobody listens on, below those from which a client's own end is chosen: a client that

@@ -8,6 +8,7 @@ mod broker;
 mod client;
 mod dump_log;
 mod expect;
+mod metrics;
 mod process;
 mod records;
 mod report;

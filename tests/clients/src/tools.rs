@@ -60,6 +60,7 @@ impl Tools {
     pub const KCAT: &'static str = "kcat";
     pub const KAFKA: &'static str = "kafka";
     pub const FRANZ_GO: &'static str = "franz-go";
+    /// The Python of a folder that has Prometheus' client too.
     pub const CONFLUENT_KAFKA: &'static str = "confluent-kafka";
 
     pub fn find() -> Self {

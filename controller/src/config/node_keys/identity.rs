@@ -66,6 +66,9 @@ pub const IDENTITY: &[Key] = keys! {
     "metadata.max.retention.bytes": Long = "104857600", Any, High, ReadOnly, Honoured;
     /// How long segments of the metadata log and snapshots are kept beyond what is needed to start.
     "metadata.max.retention.ms": Long = "604800000", Any, High, ReadOnly, Honoured;
+    /// Where metrics (`/metrics`, in Prometheus' format) and the node's state (`/healthz`, `/readyz`)
+    /// are served over HTTP, to whoever can reach it; nowhere where it is not set.
+    "millrace.admin.listener": String, Endpoint, Low, ReadOnly, Honoured;
     /// How many cores the node runs on; where it is not set, all that the process may use. Each
     /// core is a thread with its own partitions and connections.
     "millrace.cores": Int, Between(1, 1_024), Low, ReadOnly, Honoured;

@@ -5,8 +5,9 @@ use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
-/// The newest librdkafka that a Python wheel carries, beside the one of the distribution's kcat.
-const PYTHON_PACKAGES: &[&str] = &["confluent-kafka==2.16.1"];
+/// The newest librdkafka that a Python wheel carries, beside the one of the distribution's kcat; and
+/// Prometheus' own parser of what it scrapes.
+const PYTHON_PACKAGES: &[&str] = &["confluent-kafka==2.16.1", "prometheus-client==0.26.0"];
 /// The data set of the demo: three million flights, keyed by airport.
 const FLIGHTS_PACKAGE: &str = "vega-datasets@3.2.1";
 

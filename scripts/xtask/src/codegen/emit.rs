@@ -1,5 +1,6 @@
 //! Prints one message: its structures as Rust types, and how they are read and written.
 
+use std::collections::BTreeSet;
 use std::fmt::{Display, Write};
 
 use super::layout::{Default, Field, Message, Structure};
@@ -8,6 +9,7 @@ use super::schema::{Type, Versions};
 /// The Rust source of `message`, unformatted. `request` and `response` messages also get their key.
 pub fn message(message: &Message, api: Option<&str>) -> String {
     let mut out = String::new();
+    let failing = if message.kind == "response" { failing(message) } else { BTreeSet::new() };
     for structure in &message.structures {
         type_definition(&mut out, structure);
         let emitter = Emitter { message, structure };
@@ -24,20 +26,77 @@ pub fn message(message: &Message, api: Option<&str>) -> String {
                 versions = message.versions,
             );
         } else {
-            _ = writeln!(out, "impl {} {{ {decode}\n{encode} }}\n", structure.name);
+            let error_codes = error_codes(structure, &failing);
+            _ = writeln!(out, "impl {} {{ {decode}\n{encode}\n{error_codes} }}\n", structure.name);
         }
     }
     if let Some(api) = api {
         let name = &message.name;
+        let root = message.structures.iter().find(|structure| structure.name == *name);
+        let error_codes = root.map_or_else(String::new, |root| error_codes(root, &failing));
         _ = writeln!(
             out,
-            "impl ApiMessage for {name} {{ const API_KEY: ApiKey = ApiKey::{api}; }}\n"
+            "impl ApiMessage for {name} {{ const API_KEY: ApiKey = ApiKey::{api};\n\n{error_codes} }}\n"
         );
         if message.kind == "request" {
             _ = writeln!(out, "impl Request for {name} {{ type Response = {api}Response; }}\n");
         }
     }
     out
+}
+
+/// The structures of `message` that say an error code, or hold one that does.
+fn failing(message: &Message) -> BTreeSet<&str> {
+    let mut failing = BTreeSet::new();
+    loop {
+        let says = |field: &Field| {
+            is_error_code(field)
+                || field.field_type.structure().is_some_and(|name| failing.contains(name))
+        };
+        let found: BTreeSet<&str> = message
+            .structures
+            .iter()
+            .filter(|structure| structure.fields.iter().any(says))
+            .map(|structure| structure.name.as_str())
+            .collect();
+        if found == failing {
+            return failing;
+        }
+        failing = found;
+    }
+}
+
+fn is_error_code(field: &Field) -> bool {
+    field.name.ends_with("error_code") && matches!(field.field_type, Type::Number("i16", _))
+}
+
+/// The function that visits a structure's error codes; nothing where it has none.
+fn error_codes(structure: &Structure, failing: &BTreeSet<&str>) -> String {
+    let mut body = String::new();
+    for field in &structure.fields {
+        let name = &field.name;
+        let holds = field.field_type.structure().is_some_and(|name| failing.contains(name));
+        let is_array = matches!(field.field_type, Type::Array(_));
+        _ = match (is_error_code(field), holds, is_array, field.is_nullable()) {
+            (true, ..) => writeln!(body, "visit(self.{name});"),
+            (_, false, ..) => Ok(()),
+            (_, _, false, false) => writeln!(body, "self.{name}.error_codes(visit);"),
+            (_, _, true, false) => {
+                writeln!(body, "for item in &self.{name} {{ item.error_codes(visit); }}")
+            }
+            (_, _, false, true) => {
+                writeln!(body, "for item in &self.{name} {{ item.error_codes(visit); }}")
+            }
+            (_, _, true, true) => writeln!(
+                body,
+                "for item in self.{name}.iter().flatten() {{ item.error_codes(visit); }}"
+            ),
+        };
+    }
+    match body.as_str() {
+        "" => String::new(),
+        body => format!("fn error_codes(&self, visit: &mut dyn FnMut(i16)) {{ {body} }}"),
+    }
 }
 
 fn type_definition(out: &mut String, structure: &Structure) {

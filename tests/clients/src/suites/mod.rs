@@ -9,6 +9,7 @@ mod kafka_tools;
 pub mod little_memory;
 mod retention;
 mod round;
+pub mod seeing;
 mod serving;
 mod stopped;
 pub mod wide_requests;
