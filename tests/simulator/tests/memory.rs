@@ -197,7 +197,8 @@ async fn ask_widely(address: SocketAddr, repeat: usize) {
     let response = connection.call(&fetch(QUIET_TOPIC, 500, repeat), FETCH_VERSION).await;
     let response = response.expect("an answer");
     let count: usize = response.responses.iter().map(|topic| topic.partitions.len()).sum();
-    assert_eq!(count, PARTITION_COUNT as usize * repeat);
+    // However often it is named, a partition is answered once.
+    assert_eq!(count, PARTITION_COUNT as usize);
 }
 
 #[test]
