@@ -29,10 +29,10 @@ pub fn main() -> ExitCode {
     reactor::outside::block_stop_signals();
     let outcome = match Arguments::parse().command {
         Command::Start(start) => start.run(),
-        Command::Storage(storage) => storage.run(),
+        Command::Storage(storage) => storage.run().map(|()| ExitCode::SUCCESS),
     };
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("millrace: {error:#}");
             ExitCode::FAILURE

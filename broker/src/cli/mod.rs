@@ -2,6 +2,7 @@
 
 mod arguments;
 mod load;
+mod log;
 mod start;
 mod storage;
 

@@ -1,11 +1,12 @@
 //! `millrace start`: checks the host, launches a core for each CPU, and waits for the end.
 
-use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 
 use super::load::Source;
+use super::log::{LogFormat, log_to_stderr};
 use crate::admin_http::{AdminServer, NodeFacts};
 use crate::config::MemoryShares;
 use crate::cores;
@@ -21,11 +22,26 @@ pub struct Start {
     file: Option<PathBuf>,
     #[command(flatten)]
     source: Source,
+    /// How the log on stderr is written; RUST_LOG says what is (default: info).
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
+    log_format: LogFormat,
 }
 
 impl Start {
-    pub fn run(&self) -> Result<()> {
-        log_to_stderr();
+    /// Runs the broker to its end. Errors: none where the log is for programs, which have it there.
+    pub fn run(&self) -> Result<ExitCode> {
+        log_to_stderr(self.log_format);
+        match (self.serve(), self.log_format) {
+            (Ok(()), _) => Ok(ExitCode::SUCCESS),
+            (Err(error), LogFormat::Text) => Err(error),
+            (Err(error), LogFormat::Json) => {
+                tracing::error!(error = format!("{error:#}"), "millrace cannot run");
+                Ok(ExitCode::FAILURE)
+            }
+        }
+    }
+
+    fn serve(&self) -> Result<()> {
         let loaded = self.source.load(self.file.as_deref())?;
         for warning in &loaded.warnings {
             tracing::warn!("{warning}");
@@ -89,14 +105,4 @@ fn stop_on_signal(fatal: process::Fatal) {
         reactor::outside::wait_for_stop_signal();
         std::process::exit(1);
     });
-}
-
-fn log_to_stderr() {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
-        .init();
 }

@@ -98,6 +98,7 @@ impl ControllerCore {
                 stopping: Cell::new(false),
                 cores_ended: Cell::new(false),
             });
+            controller.tell_of_absent(&directories);
             let executor = reactor::spawn(controller.clone().execute());
             let keeper = reactor::spawn(snapshots.run());
             match controller.join_cluster().await {
@@ -105,7 +106,13 @@ impl ControllerCore {
                     // Before a client can make a topic of a stray's name.
                     controller.tidy_up(&directories).await;
                     let started_ms = (reactor::now() - began).as_millis() as u64;
-                    tracing::info!(started_ms, "broker is part of its cluster");
+                    let image = controller.machine.borrow().committed_image().clone();
+                    tracing::info!(
+                        started_ms,
+                        topics = image.topics().len(),
+                        metadata_offset = image.next_offset().0,
+                        "broker is part of its cluster"
+                    );
                     core.mesh.control(core.node.accepting_core, CoreRequest::Serve);
                 }
                 Err(error) => fatal.raise(error.to_string()),
@@ -123,6 +130,18 @@ impl ControllerCore {
             controller.leave_cluster().await;
             drop((executor, keeper));
             controller.close(directories, closed).await;
+        }
+    }
+
+    /// Cores hear of directories that have failed before they could be opened, as of those that fail later.
+    fn tell_of_absent(&self, directories: &[OpenedDirectory]) {
+        let absent = directories.iter().enumerate().filter(|(_, it)| it.online().is_none());
+        for (directory, _) in absent {
+            for core in 0..self.core.mesh.core_count() {
+                let reason = "it could not be opened at the start".into();
+                let word = CoreRequest::FailDirectory { directory, reason };
+                self.core.mesh.control(CoreIndex(core), word);
+            }
         }
     }
 
@@ -476,8 +495,10 @@ impl ControllerCore {
                 .filter(|partition| partition.directory == index)
                 .map(|partition| partition.log.clone())
                 .collect();
-            if let Err(error) = self.leave(directory, &logs).await {
-                tracing::error!(directory = %directory.path().display(), %error, "stop is not clean");
+            let (path, partitions) = (directory.path().display(), logs.len());
+            match self.leave(directory, &logs).await {
+                Ok(()) => tracing::info!(directory = %path, partitions, "log directory left clean"),
+                Err(error) => tracing::error!(directory = %path, %error, "stop is not clean"),
             }
         }
     }

@@ -238,6 +238,7 @@ async fn replay_journals(
     Ok(())
 }
 
+/// What was found in a directory; the log has a line of it.
 fn describe(opened: &OpenedDirectory) -> Directory {
     let partitions = opened.online().into_iter().flat_map(|directory| {
         directory
@@ -245,12 +246,22 @@ fn describe(opened: &OpenedDirectory) -> Directory {
             .filter(|name| name.to_string() != METADATA_DIRECTORY)
             .map(|name| (name.clone(), directory.opening(name)))
     });
+    let found: BTreeMap<_, _> = partitions.collect();
+    if let Some(directory) = opened.online() {
+        tracing::info!(
+            directory = %opened.path.display(),
+            last_stop = if directory.was_clean() { "clean" } else { "unclean" },
+            partitions = found.len(),
+            unfinished_deletions = directory.deleted().len(),
+            "log directory opened"
+        );
+    }
     Directory {
         path: opened.path.clone(),
         id: opened.id(),
         is_offline: opened.online().is_none(),
         partition_count: 0,
-        found: partitions.collect(),
+        found,
     }
 }
 

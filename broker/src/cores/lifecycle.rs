@@ -171,9 +171,13 @@ async fn end(core: &Rc<Core>) -> Closed {
         }
     }
     for (directory, volume) in core.volumes.iter().enumerate() {
+        let had_failed = volume.failure().is_some();
         if let Err(error) = volume.close().await {
-            let path = volume.path().display();
-            tracing::error!(directory = %path, %error, "cannot empty the journal");
+            // A failure was told of when it came.
+            if !had_failed {
+                let path = volume.path().display();
+                tracing::error!(directory = %path, %error, "cannot empty the journal");
+            }
             closed.unclean.insert(directory);
         }
     }

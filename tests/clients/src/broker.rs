@@ -58,12 +58,14 @@ impl Kind {
         }
     }
 
-    fn start(self, tools: &Tools, properties: &Path, cores: usize) -> Command {
+    fn start(self, tools: &Tools, properties: &Path, cores: usize, layout: &Layout) -> Command {
         match self {
             Self::Millrace => {
                 let mut command = Command::new(millrace());
                 command.arg("start").arg(properties);
                 command.args(["--override", &format!("millrace.cores={cores}")]);
+                command.args(&layout.arguments);
+                command.envs(layout.environment.iter().cloned());
                 command
             }
             Self::Kafka => {
@@ -127,6 +129,9 @@ pub struct Layout {
     pub log_dirs: Vec<PathBuf>,
     /// More lines of `server.properties`.
     pub lines: Vec<String>,
+    /// What `millrace start` is given beside, and what stands in its environment.
+    pub arguments: Vec<String>,
+    pub environment: Vec<(String, String)>,
 }
 
 /// A formatted data directory with its configuration; brokers start on it one after the other.
@@ -224,13 +229,13 @@ impl Site {
 
     /// Starts a broker of `kind` and does not wait.
     pub fn start_unseen(&self, kind: Kind, tools: &Tools) -> Result<Broker> {
-        let command = kind.start(tools, &self.properties(), self.setting.cores);
+        let command = kind.start(tools, &self.properties(), self.setting.cores, &self.layout);
         Broker::start(kind, command, self.address())
     }
 
     /// Runs a broker of `kind` that is expected to refuse, to its end.
     pub fn refusal(&self, kind: Kind, tools: &Tools) -> Result<crate::Finished> {
-        let mut command = kind.start(tools, &self.properties(), self.setting.cores);
+        let mut command = kind.start(tools, &self.properties(), self.setting.cores, &self.layout);
         run(&mut command, "", START_DEADLINE).context("the broker must refuse to run")
     }
 
@@ -464,7 +469,12 @@ impl Broker {
     }
 
     /// Asks the broker to stop (SIGTERM) and waits until it has, cleanly.
-    pub fn stop(mut self) -> Result<()> {
+    pub fn stop(self) -> Result<()> {
+        self.stop_and_say().map(drop)
+    }
+
+    /// The same; returns all that it has said from its start to its end.
+    pub fn stop_and_say(mut self) -> Result<String> {
         if let Some(status) = self.child.try_wait()? {
             bail!("it had ended before, with {status}: {}", self.log());
         }
@@ -474,7 +484,12 @@ impl Broker {
             if let Some(status) = self.child.try_wait()? {
                 let clean = self.kind.stopped_cleanly(status);
                 ensure!(clean, "stopped with {status}: {}", self.log());
-                return self.check_log();
+                // To the end of what it has written.
+                while let Ok(line) = self.said.recv_timeout(STOP_DEADLINE) {
+                    self.keep(&line);
+                }
+                self.check_log()?;
+                return Ok(std::mem::take(&mut self.log));
             }
             ensure!(Instant::now() < until, "did not stop in {STOP_DEADLINE:?}: {}", self.log());
             thread::park_timeout(LISTEN_RETRY);

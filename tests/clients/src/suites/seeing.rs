@@ -9,8 +9,9 @@ use crate::{
     Broker, Client, Codec, Kind, Layout, Produced, Quorum, Report, Setting, Site, Tools, check_read,
 };
 use anyhow::{Context, Result, ensure};
-use protocol::messages::ProduceRequest;
+use protocol::messages::create_topics::CreatableTopic;
 use protocol::messages::produce::{PartitionProduceData, TopicProduceData};
+use protocol::messages::{CreateTopicsRequest, ProduceRequest};
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -65,6 +66,72 @@ pub fn run(report: &mut Report) {
         other_client_goes_on(tools, &broker, "after-attacks-on-admin")
     });
     report.always(&name("stops cleanly"), |_| broker.stop());
+    for format in ["text", "json"] {
+        let name = name(&format!("a log as {format} tells a start and a stop, and no secret"));
+        report.case(&name, &[], |tools| logged(tools, setting, format));
+    }
+}
+
+const SECRET: &str = "x-never-to-be-seen-x";
+
+/// What the log says of an unclean start and of both ends, at its most talkative. Each event is a line.
+fn logged(tools: &Tools, setting: Setting, format: &str) -> Result<()> {
+    let secret = |key: &str| format!("{key}={SECRET}");
+    let layout = Layout {
+        lines: [
+            "ssl.key.password",
+            "ssl.keystore.password",
+            "listener.name.plaintext.ssl.truststore.password",
+            "sasl.jaas.config",
+            "my.own.password",
+        ]
+        .map(secret)
+        .to_vec(),
+        arguments: vec![format!("--log-format={format}")],
+        environment: vec![("RUST_LOG".to_owned(), "trace".to_owned())],
+        ..Layout::default()
+    };
+    let (site, broker) = Site::format_and_start_as(tools, setting, &layout)?;
+    let mut connection = Connection::open(broker.address())?;
+    let topics = vec![CreatableTopic {
+        name: TOPIC.into(),
+        num_partitions: 3,
+        replication_factor: 1,
+        ..CreatableTopic::default()
+    }];
+    connection.call(7, &CreateTopicsRequest { topics, ..Default::default() })?;
+    broker.kill()?;
+    let said = site.start(tools)?.stop_and_say()?;
+    ensure!(!said.contains(SECRET), "a secret: {said}");
+    let mut messages = BTreeSet::new();
+    for line in said.lines() {
+        if format == "json" {
+            let event: serde_json::Value =
+                serde_json::from_str(line).with_context(|| line.to_owned())?;
+            for field in ["timestamp", "level", "target", "message"] {
+                ensure!(event[field].is_string(), "no {field}: {line}");
+            }
+            messages.insert(event["message"].as_str().unwrap_or_default().to_owned());
+        } else {
+            let (time, rest) = line.split_once(' ').context("one word")?;
+            ensure!(time.len() == "2026-01-01T00:00:00.000000Z".len(), "no time: {line}");
+            messages.insert(rest.to_owned());
+        }
+    }
+    for message in [
+        "starting",
+        "log directory opened",
+        "broker is part of its cluster",
+        "accepting connections",
+        "stopping; once more",
+        "log directory left clean",
+        "stopped",
+    ] {
+        let is_said = messages.iter().any(|said| said.contains(message));
+        ensure!(is_said, "nothing of {message:?}: {said}");
+    }
+    ensure!(said.contains("unclean") && said.contains("3"), "what was found: {said}");
+    Ok(())
 }
 
 fn pages(admin: SocketAddr) -> Result<()> {
