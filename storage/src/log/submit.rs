@@ -102,11 +102,17 @@ impl Inner {
         self.state.borrow().dirty.size_bytes()
     }
 
-    /// Where the log ends, if all of it is flushed in its segments and no task of it runs.
+    /// Where the log ends, if all of it is flushed in its segments, no task of it runs, and it stands in
+    /// no line: what it takes from here on puts it there anew.
     pub(crate) fn flushed_end(&self) -> Option<Offset> {
         let state = self.state.borrow();
         let end = state.log_end_offset();
-        (state.progress.flushed().offset == end && self.tasks.is_empty()).then_some(end)
+        let is_flushed = state.progress.flushed().offset == end;
+        if is_flushed && self.is_offered.get() {
+            // The segments' writer was faster than the journal.
+            reactor::mark!(flushed_while_in_line);
+        }
+        (is_flushed && self.tasks.is_empty() && !self.is_offered.get()).then_some(end)
     }
 
     /// Lets go of what only a busy log needs.

@@ -125,9 +125,11 @@ impl Volume {
         })
     }
 
-    /// Puts a log with a small share into the line for the journal's next group.
+    /// Puts a log with a small share into the line for the journal's next group. A log that stands there
+    /// is awake: were it not, no checkpoint would flush what the journal has of it.
     pub(crate) fn offer(self: &Rc<Self>, log: &Rc<Inner>) {
         if log.is_offered.replace(true) {
+            assert!(log.is_awake.get(), "INV-4: a log in the journal's line is looked after");
             return;
         }
         let busy = self.busy();
