@@ -38,7 +38,7 @@ fn layout(folder: &TempDir, log_dir_count: usize) -> Layout {
         (1..=log_dir_count).map(|dir| folder.path().join(format!("disk-{dir}"))).collect();
     // Both take metadata snapshots, and start on those of the other.
     let lines = vec!["metadata.log.max.record.bytes.between.snapshots=2000".to_owned()];
-    Layout { log_dirs, lines }
+    Layout { log_dirs, lines, ..Layout::default() }
 }
 
 fn take_turns(tools: &Tools, setting: Setting, layout: &Layout) -> Result<()> {
