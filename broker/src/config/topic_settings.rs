@@ -3,6 +3,7 @@
 
 use controller::config::{NodeLayers, topic_key};
 use controller::metadata::Configs;
+use protocol::record_batch::{Compression, Depth};
 use storage::{Durability, LogConfig};
 
 use crate::replica::TopicSettings;
@@ -36,6 +37,23 @@ pub fn settings(layers: &NodeLayers<'_>, own: Option<&Configs>) -> TopicSettings
         timestamp_before_ms_max: number("message.timestamp.before.max.ms"),
         timestamp_after_ms_max: number("message.timestamp.after.max.ms"),
         compacted,
+        compression: match &*text("compression.type") {
+            "uncompressed" => Some(Compression::None),
+            // Below 1 is -1: the codec's own level.
+            "gzip" => Some(Compression::Gzip {
+                level: u32::try_from(number("compression.gzip.level")).ok(),
+            }),
+            "snappy" => Some(Compression::Snappy),
+            "lz4" => Some(Compression::Lz4),
+            "zstd" => Some(Compression::Zstd {
+                level: i32::try_from(number("compression.zstd.level")).unwrap_or(0),
+            }),
+            _ => None,
+        },
+        validation: match &*text("millrace.produce.validation") {
+            "records" => Depth::Records,
+            _ => Depth::Header,
+        },
         log: LogConfig {
             segment_size_bytes,
             segment_ms,
@@ -71,6 +89,33 @@ mod tests {
         assert_eq!(settings.log, LogConfig::default());
         assert_eq!(settings.message_size_bytes_max, 1_048_588);
         assert!(!settings.log_append_time && !settings.compacted);
+        assert_eq!((settings.compression, settings.validation), (None, Depth::Header));
+    }
+
+    #[test]
+    fn a_codec_comes_with_its_level() {
+        let file = BTreeMap::from([
+            ("compression.type".to_owned(), "gzip".to_owned()),
+            ("compression.zstd.level".to_owned(), "-7".to_owned()),
+        ]);
+        for (own, want) in [
+            (&[][..], Some(Compression::Gzip { level: None })),
+            (&[("compression.gzip.level", "9")], Some(Compression::Gzip { level: Some(9) })),
+            (&[("compression.type", "zstd")], Some(Compression::Zstd { level: -7 })),
+            (
+                &[("compression.type", "zstd"), ("compression.zstd.level", "22")],
+                Some(Compression::Zstd { level: 22 }),
+            ),
+            (&[("compression.type", "lz4")], Some(Compression::Lz4)),
+            (&[("compression.type", "snappy")], Some(Compression::Snappy)),
+            (&[("compression.type", "uncompressed")], Some(Compression::None)),
+            (&[("compression.type", "producer")], None),
+        ] {
+            let own: Configs =
+                own.iter().map(|&(name, value)| (Arc::from(name), Arc::from(value))).collect();
+            let got = settings(&NodeLayers::of_file(&file), Some(&own)).compression;
+            assert_eq!(got, want, "{own:?}");
+        }
     }
 
     #[test]

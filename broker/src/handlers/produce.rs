@@ -1,30 +1,36 @@
-//! Produce (KIP-98, KIP-467, KIP-516): checks batches where the request was read, appends them where
+//! Produce (KIP-98, KIP-467, KIP-516, KIP-951): checks batches where the request was read, appends them where
 //! their partitions live, and answers when they may be acknowledged.
 
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use protocol::error_code::ErrorCode;
 use protocol::messages::produce::{
-    BatchIndexAndErrorMessage, PartitionProduceData, PartitionProduceResponse, ProduceRequest,
-    ProduceResponse, TopicProduceResponse,
+    BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse,
+    ProduceRequest, ProduceResponse, TopicProduceData, TopicProduceResponse,
 };
 use protocol::model::{BrokerId, Offset, TimestampMs, Uuid};
 use protocol::record_batch::{
-    BatchError, Batches, Codec, Depth, InvalidBatch, RecordBatch, TimestampType, ValidationRules,
-    set_max_timestamp, validate_for_append,
+    BatchError, Batches, Codec, Compression, Depth, InvalidBatch, RecompressError, RecordBatch,
+    TimestampType, ValidationRules, recompress, set_max_timestamp, validate_for_append,
 };
 
+use protocol::wire::Records;
+
+use super::current_leader::{CurrentLeaders, LeaderEndpoint};
 use super::request::{Answer, Refusal, Reply, RequestContext, RequestHead};
 use super::route::{self, ByCore, Route};
-use crate::cores::{Awaiting, ClusterView};
+use crate::cores::{Awaiting, ClusterView, Core};
 use crate::replica::{ProducePart, ProduceParts, ProduceResult, TopicSettings};
 
 pub const VERSIONS: RangeInclusive<i16> = 3..=13;
 
 /// The first version that may carry zstd.
 const ZSTD_VERSION: i16 = 7;
+/// The first version that tells of the current leader, with an error that asks for it (KIP-951).
+const CURRENT_LEADER_VERSION: i16 = 10;
 /// The first version that names topics by id.
 const TOPIC_ID_VERSION: i16 = 13;
 
@@ -53,10 +59,10 @@ pub async fn serve(
     head: RequestHead,
     request: ProduceRequest,
 ) -> Result<Answer, Refusal> {
-    let core = &context.core;
+    let core = context.core.clone();
     let acks = request.acks;
     let deadline = deadline(acks, request.timeout_ms);
-    let (topics, mut results, parts) = plan(&context, &head, request);
+    let Plan { topics, mut results, parts } = plan(&context, &head, request)?;
     let mut asked = Vec::with_capacity(parts.core_count());
     for (owner, slots, parts) in parts.into_parts() {
         let question = ProduceParts { parts, until_durable: acks != 0, deadline };
@@ -73,7 +79,7 @@ pub async fn serve(
             let failed = results.iter().any(|result| result.error != ErrorCode::None);
             return if failed { Err(Refusal::UnacknowledgedProduce) } else { Ok(Reply::default()) };
         }
-        let parts = head.respond(&merge(topics, results))?;
+        let parts = head.respond(&merge(&core, head.version, topics, results))?;
         Ok(Reply { parts, ..Reply::default() })
     })))
 }
@@ -85,12 +91,21 @@ fn deadline(acks: i16, timeout_ms: i32) -> Option<reactor::Instant> {
     (acks == -1).then(|| reactor::now() + timeout.max(FLUSH_WAIT_MIN))
 }
 
+/// What is asked of whom, and what each partition is answered so far.
+struct Plan {
+    topics: Vec<AnswerTopic>,
+    results: Vec<ProduceResult>,
+    parts: ByCore<ProducePart>,
+}
+
 /// Checks every partition's records and sorts them by owner. What is refused has its result already.
+///
+/// Errors: what is compressed anew takes more memory than the request has.
 fn plan(
     context: &RequestContext,
     head: &RequestHead,
-    request: ProduceRequest,
-) -> (Vec<AnswerTopic>, Vec<ProduceResult>, ByCore<ProducePart>) {
+    mut request: ProduceRequest,
+) -> Result<Plan, Refusal> {
     let core = &context.core;
     let view = core.view();
     let broker = core.node.config.node_id;
@@ -98,22 +113,33 @@ fn plan(
     let mut topics = Vec::with_capacity(request.topic_data.len());
     let mut results = Vec::new();
     let mut parts = ByCore::new();
+    let mut recompressed_size_bytes = 0;
+    drop_repeats(&mut request.topic_data);
     for topic in request.topic_data {
         let mut indexes = Vec::with_capacity(topic.partition_data.len());
         for data in topic.partition_data {
             let slot = results.len();
             indexes.push(data.index);
-            let checked =
-                find(&view, broker, head.version, &topic.name, topic.topic_id, data.index)
-                    .and_then(|route| {
-                        check_request(request.acks, request.transactional_id.is_some())?;
-                        let settings = view
-                            .settings_of(route.key.0)
-                            .ok_or_else(|| refused(ErrorCode::UnknownTopicOrPartition, None))?;
-                        let batch = check_records(data, settings, now, head.version)?;
-                        check_fits(&batch, core.node.memory.batch_size_bytes_max())?;
-                        Ok((route, batch))
-                    });
+            let found = find(&view, broker, head.version, &topic.name, topic.topic_id, data.index)
+                .and_then(|route| {
+                    check_request(request.acks, request.transactional_id.is_some())?;
+                    let settings = view
+                        .settings_of(route.key.0)
+                        .ok_or_else(|| refused(ErrorCode::UnknownTopicOrPartition, None))?;
+                    Ok((route, settings, only_batch(data.records)?))
+                });
+            let checked = match found {
+                Ok((route, settings, batch)) => {
+                    if let Some(size_bytes) = recompression_size_bytes(&batch, settings) {
+                        recompressed_size_bytes += size_bytes;
+                        context.check_granted(recompressed_size_bytes)?;
+                    }
+                    let size_bytes_max = core.node.memory.batch_size_bytes_max();
+                    check_records(batch, settings, now, head.version, size_bytes_max)
+                        .map(|batch| (route, batch))
+                }
+                Err(refusal) => Err(refusal),
+            };
             results.push(match checked {
                 Ok((route, batch)) => {
                     let part = ProducePart { partition: route.key, batches: vec![batch] };
@@ -125,7 +151,22 @@ fn plan(
         }
         topics.push(AnswerTopic { name: topic.name, topic_id: topic.topic_id, indexes });
     }
-    (topics, results, parts)
+    Ok(Plan { topics, results, parts })
+}
+
+/// Of a partition that is named twice the last records count: Kafka puts them into a map.
+fn drop_repeats(topics: &mut [TopicProduceData]) {
+    let partition_count: usize = topics.iter().map(|topic| topic.partition_data.len()).sum();
+    if partition_count <= 1 {
+        return;
+    }
+    let mut named = BTreeSet::new();
+    for TopicProduceData { name, topic_id, partition_data } in topics.iter_mut().rev() {
+        // From the last to the first.
+        partition_data.reverse();
+        partition_data.retain(|data| named.insert((name.clone(), *topic_id, data.index)));
+        partition_data.reverse();
+    }
 }
 
 fn find(
@@ -168,15 +209,32 @@ fn check_fits(batch: &RecordBatch, size_bytes_max: usize) -> Result<(), ProduceR
     Err(refused(ErrorCode::MessageTooLarge, Some(message)))
 }
 
-/// The one batch of a partition's records, valid and ready to be appended.
+/// The codec that `batch` is to have on its topic, if it is another one than it has.
+fn another_codec(batch: &RecordBatch, settings: &TopicSettings) -> Option<Compression> {
+    let codec = batch.header().codec();
+    settings.compression.filter(|compression| codec != Ok(compression.codec()))
+}
+
+/// The most that `batch` takes once it is compressed anew, if it is to be. What was not compressed does not
+/// become larger by more than a codec's frame.
+fn recompression_size_bytes(batch: &RecordBatch, settings: &TopicSettings) -> Option<usize> {
+    another_codec(batch, settings)?;
+    match batch.header().codec() {
+        Ok(Codec::None) => Some(batch.size_bytes()),
+        Ok(_) => Some(settings.message_size_bytes_max),
+        // It will be refused.
+        Err(_) => None,
+    }
+}
+
+/// `batch`, valid, as it is to be appended.
 fn check_records(
-    data: PartitionProduceData,
+    batch: RecordBatch,
     settings: &TopicSettings,
     now: TimestampMs,
     version: i16,
+    kept_size_bytes_max: usize,
 ) -> Result<RecordBatch, ProduceResult> {
-    let records = data.records.map(|records| records.contiguous()).unwrap_or_default();
-    let batch = only_batch(records)?;
     if batch.size_bytes() > settings.message_size_bytes_max {
         let message = format!(
             "the batch has {} bytes, max.message.bytes is {}",
@@ -197,8 +255,9 @@ fn check_records(
     } else {
         TimestampType::CreateTime
     };
+    let recompression = another_codec(&batch, settings);
     let rules = ValidationRules {
-        depth: Depth::Header,
+        depth: if recompression.is_some() { Depth::Records } else { settings.validation },
         now,
         timestamp_type,
         timestamp_before_max_ms: settings.timestamp_before_ms_max,
@@ -207,6 +266,11 @@ fn check_records(
         decompressed_size_bytes_max: DECOMPRESSED_SIZE_BYTES_MAX,
     };
     let validated = validate_for_append(&batch, &rules).map_err(|invalid| refusal(&invalid))?;
+    let batch = match recompression {
+        Some(compression) => recompressed(&batch, compression, settings, kept_size_bytes_max)?,
+        None => batch,
+    };
+    check_fits(&batch, kept_size_bytes_max)?;
     if validated.max_timestamp == batch.header().max_timestamp || settings.log_append_time {
         return Ok(batch);
     }
@@ -215,8 +279,26 @@ fn check_records(
     RecordBatch::new(bytes.freeze()).map_err(|error| refusal(&InvalidBatch::Batch(error)))
 }
 
+fn recompressed(
+    batch: &RecordBatch,
+    compression: Compression,
+    settings: &TopicSettings,
+    kept_size_bytes_max: usize,
+) -> Result<RecordBatch, ProduceResult> {
+    let size_bytes_max = settings.message_size_bytes_max.min(kept_size_bytes_max);
+    recompress(batch, compression, DECOMPRESSED_SIZE_BYTES_MAX, size_bytes_max).map_err(|error| {
+        let code = match error {
+            RecompressError::TooLarge { .. } => ErrorCode::MessageTooLarge,
+            RecompressError::Batch(_) | RecompressError::Decompress(_) => ErrorCode::CorruptMessage,
+            RecompressError::Compress { .. } => ErrorCode::UnknownServerError,
+        };
+        refused(code, Some(error.to_string()))
+    })
+}
+
 /// Since version 3 a partition's records are exactly one batch. Source: `ProduceRequest.validateRecords`.
-fn only_batch(records: Bytes) -> Result<RecordBatch, ProduceResult> {
+fn only_batch(records: Option<Records>) -> Result<RecordBatch, ProduceResult> {
+    let records = records.map(|records| records.contiguous()).unwrap_or_default();
     let invalid = |message: &str| refused(ErrorCode::InvalidRecord, Some(message.to_owned()));
     let mut batches = Batches::new(records);
     let first = match batches.next() {
@@ -224,10 +306,11 @@ fn only_batch(records: Bytes) -> Result<RecordBatch, ProduceResult> {
         Some(Err(error)) => return Err(refusal(&InvalidBatch::Batch(error))),
         Some(Ok(first)) => first,
     };
-    if batches.partial_size_bytes() > 0 {
-        return Err(invalid("the records hold more than one batch"));
+    // The beginning of another one is cut off, as Kafka does.
+    match batches.next() {
+        None => Ok(first),
+        Some(_) => Err(invalid("the records hold more than one batch")),
     }
-    Ok(first)
 }
 
 fn refused(error: ErrorCode, message: Option<String>) -> ProduceResult {
@@ -241,6 +324,9 @@ fn refusal(invalid: &InvalidBatch) -> ProduceResult {
         InvalidBatch::Batch(
             BatchError::Magic { magic: 0 | 1 } | BatchError::OffsetRange { .. },
         ) => ErrorCode::InvalidRecord,
+        InvalidBatch::Batch(BatchError::UnknownCodec { .. }) => {
+            ErrorCode::UnsupportedCompressionType
+        }
         InvalidBatch::Batch(_) => ErrorCode::CorruptMessage,
         InvalidBatch::Timestamp { .. } => ErrorCode::InvalidTimestamp,
         InvalidBatch::Records(records) => match records.first().map(|record| record.fault) {
@@ -270,21 +356,41 @@ fn refusal(invalid: &InvalidBatch) -> ProduceResult {
     ProduceResult { record_errors, ..refused(code, Some(invalid.to_string())) }
 }
 
-fn merge(topics: Vec<AnswerTopic>, results: Vec<ProduceResult>) -> ProduceResponse {
+fn merge(
+    core: &Core,
+    version: i16,
+    topics: Vec<AnswerTopic>,
+    results: Vec<ProduceResult>,
+) -> ProduceResponse {
+    let view = core.view();
+    let mut leaders = CurrentLeaders::new(&view, &core.node.config.listener.name);
     let mut results = results.into_iter();
-    let responses = topics
-        .into_iter()
-        .map(|AnswerTopic { name, topic_id, indexes }| TopicProduceResponse {
-            name,
-            topic_id,
-            partition_responses: indexes
-                .into_iter()
-                .zip(&mut results)
-                .map(|(index, result)| partition_response(index, result))
-                .collect(),
-        })
-        .collect();
-    ProduceResponse { responses, ..Default::default() }
+    let mut responses = Vec::with_capacity(topics.len());
+    for AnswerTopic { name, topic_id, indexes } in topics {
+        let mut partition_responses = Vec::with_capacity(indexes.len());
+        for (index, result) in indexes.into_iter().zip(&mut results) {
+            let asks_for_leader = result.error == ErrorCode::NotLeaderOrFollower;
+            let mut response = partition_response(index, result);
+            if version >= CURRENT_LEADER_VERSION && asks_for_leader {
+                let topic = match version >= TOPIC_ID_VERSION {
+                    true => view.image.topic_by_id(topic_id),
+                    false => view.image.topic_by_name(&name),
+                };
+                let (leader_id, leader_epoch) = leaders.name(topic.map(|it| &**it), index);
+                response.current_leader = LeaderIdAndEpoch { leader_id, leader_epoch };
+            }
+            partition_responses.push(response);
+        }
+        responses.push(TopicProduceResponse { name, topic_id, partition_responses });
+    }
+    let endpoint = |leader: LeaderEndpoint| NodeEndpoint {
+        node_id: leader.node_id,
+        host: leader.host.into(),
+        port: i32::from(leader.port),
+        rack: leader.rack.map(Into::into),
+    };
+    let node_endpoints = leaders.into_endpoints().map(endpoint).collect();
+    ProduceResponse { responses, node_endpoints, ..Default::default() }
 }
 
 fn partition_response(index: i32, result: ProduceResult) -> PartitionProduceResponse {

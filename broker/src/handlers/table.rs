@@ -177,7 +177,8 @@ mod tests {
     /// Where an answer is another one than Apache Kafka's, and why.
     const DIFFERENCES: &str = "\n## Differences\n\n\
          What an administrator is answered is compared with Apache Kafka 4.3.1 line by line\n\
-         (`tests/clients/kafka/admin_behaviour.txt`). On purpose another answer have:\n\n\
+         (`tests/clients/kafka/admin_behaviour.txt`), and so is what producers and consumers are\n\
+         (`tests/clients/expect`). On purpose another answer have:\n\n\
          | API | asked for | Apache Kafka | millrace | why |\n|---|---|---|---|---|\n\
          | Metadata | a topic that is made by asking | UNKNOWN_TOPIC_OR_PARTITION, and the client asks \
          again | the topic, once every core serves it | one round trip less, and no window in which it is \
@@ -188,6 +189,14 @@ mod tests {
          INVALID_REPLICA_ASSIGNMENT | there is no replication yet |\n\
          | UpdateFeatures | `kraft.version` 1 in a static quorum | makes it a dynamic one | \
          INVALID_UPDATE_VERSION | only a new quorum can be dynamic yet |\n\
+         | Produce | a codec that nobody knows | UNKNOWN_SERVER_ERROR | UNSUPPORTED_COMPRESSION_TYPE | it \
+         is the client's mistake, and it need not try again |\n\
+         | Produce | a batch that no client makes (ADR 0021) | takes it | INVALID_RECORD | nobody could \
+         read it |\n\
+         | Produce | a batch with an error | the log start with some errors | -1 | the log's core is not \
+         asked |\n\
+         | Fetch | to go on with a session of another connection | goes on | goes on, or \
+         FETCH_SESSION_ID_NOT_FOUND where another core has it | cores share nothing (ADR 0153) |\n\
          | FindCoordinator | any group or transaction | its coordinator | COORDINATOR_NOT_AVAILABLE | there \
          are no coordinators yet |\n";
 

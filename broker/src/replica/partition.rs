@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use protocol::error_code::ErrorCode;
 use protocol::model::{LeaderEpoch, Offset, PartitionId, TimestampMs, TopicId};
-use protocol::record_batch::RecordBatch;
+use protocol::record_batch::{Compression, Depth, RecordBatch};
 use reactor::task::Group;
 use storage::{
     AppendAsLeader, AppendError, Appended, Origin, PartitionLog, RaiseLogStartError, StorageError,
@@ -25,6 +25,10 @@ pub struct TopicSettings {
     pub timestamp_before_ms_max: i64,
     pub timestamp_after_ms_max: i64,
     pub compacted: bool,
+    /// What batches are stored with; `None` as they come.
+    pub compression: Option<Compression>,
+    /// How far compressed batches are looked at.
+    pub validation: Depth,
     pub log: storage::LogConfig,
 }
 
@@ -241,7 +245,8 @@ impl Partition {
                 (base_offset, next_offset, settings.log_append_time.then_some(now))
             }
             Ok(Appended::Duplicate { base_offset, next_offset, timestamp }) => {
-                (base_offset, next_offset, settings.log_append_time.then_some(timestamp))
+                // Kafka tells it whatever the topic's timestamps are.
+                (base_offset, next_offset, Some(timestamp))
             }
             Err(error) => {
                 wait.settle(part, refusal(&error));

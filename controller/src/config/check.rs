@@ -172,8 +172,9 @@ mod tests {
                  expected a whole number from 1048576 to 2147483647",
             ),
             (
-                &[("compression.type", "zstd")],
-                "compression.type=zstd is not implemented by this broker: remove it, or set producer",
+                &[("compression.type", "none")],
+                "Invalid value none for configuration compression.type: \
+                 expected one of uncompressed, zstd, lz4, snappy, gzip, producer",
             ),
         ] {
             let own: Configs =

@@ -9,18 +9,18 @@ pub const TOPIC_KEYS: &[Key] = keys! {
     "cleanup.policy": List = "delete", SubsetOf(&["compact", "delete"]), Medium, Topic, Honoured,
         from ["log.cleanup.policy" * 1];
     /// The level at which the broker compresses this topic with gzip.
-    "compression.gzip.level": Int = "-1", MinusOneOr(1, 9), Medium, Topic, NoEffect,
+    "compression.gzip.level": Int = "-1", MinusOneOr(1, 9), Medium, Topic, Honoured,
         from ["compression.gzip.level" * 1];
-    /// The level at which the broker compresses this topic with LZ4.
+    /// The level at which the broker compresses this topic with LZ4. Here there is one for all.
     "compression.lz4.level": Int = "9", Between(1, 17), Medium, Topic, NoEffect,
         from ["compression.lz4.level" * 1];
-    /// The codec that this topic's batches are stored with; `producer` leaves them as they come,
-    /// which is all that is implemented.
+    /// The codec that this topic's batches are stored with; `producer` leaves them as they come.
+    /// A batch of another codec is compressed anew when it is produced.
     "compression.type": String = "producer",
         OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]),
-        Medium, Topic, Refused, from ["compression.type" * 1];
+        Medium, Topic, Honoured, from ["compression.type" * 1];
     /// The level at which the broker compresses this topic with Zstandard.
-    "compression.zstd.level": Int = "3", Between(-131_072, 22), Medium, Topic, NoEffect,
+    "compression.zstd.level": Int = "3", Between(-131_072, 22), Medium, Topic, Honoured,
         from ["compression.zstd.level" * 1];
     /// How long the mark of a deleted key stays in the compacted log, for readers who began before
     /// it.
@@ -76,6 +76,11 @@ pub const TOPIC_KEYS: &[Key] = keys! {
     /// handed to the disk.
     "millrace.durability": String = "flushed",
         OneOf(&["flushed", "written"]), Medium, Topic, Honoured, from ["millrace.durability" * 1];
+    /// How far a produced batch that is compressed is looked at: `header`, its header and checksum;
+    /// `records`, each record, too, as Apache Kafka does. Others are always looked at whole.
+    "millrace.produce.validation": String = "header",
+        OneOf(&["header", "records"]), Medium, Topic, Honoured,
+        from ["millrace.produce.validation" * 1];
     /// Which share of the log must be uncompacted before it is compacted.
     "min.cleanable.dirty.ratio": Double = "0.5", Fraction(0.0, 1.0), Medium, Topic, NoEffect,
         from ["log.cleaner.min.cleanable.ratio" * 1];

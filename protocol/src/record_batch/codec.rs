@@ -5,7 +5,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use bytes::Bytes;
 
 use super::header::BatchError;
-use super::xerial::{XerialReader, write_xerial};
+use super::xerial::{XerialReader, XerialWriter};
 
 /// How a batch's records are compressed: bits 0 to 2 of its attributes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,31 +81,44 @@ impl Compression {
 
     /// Appends `plain`, compressed, to `out`.
     pub(super) fn write(self, plain: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
+        self.compress(out, |writer| writer.write_all(plain))
+    }
+
+    /// Has `fill` write plain bytes, which go to `out` compressed as they come.
+    pub(super) fn compress(
+        self,
+        out: &mut impl Write,
+        fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> io::Result<()> {
         match self {
-            Compression::None => out.extend_from_slice(plain),
+            Compression::None => fill(out)?,
             Compression::Gzip { level } => {
                 let level = level.map_or_else(flate2::Compression::default, |level| {
                     flate2::Compression::new(level.min(GZIP_LEVEL_MAX))
                 });
                 let mut encoder = flate2::write::GzEncoder::new(out, level);
-                encoder.write_all(plain)?;
+                fill(&mut encoder)?;
                 encoder.finish()?;
             }
-            Compression::Snappy => write_xerial(plain, out)?,
+            Compression::Snappy => {
+                let mut encoder = XerialWriter::new(out)?;
+                fill(&mut encoder)?;
+                encoder.finish()?;
+            }
             Compression::Lz4 => {
                 // Kafka's reader takes independent blocks only, and writes blocks of 64 KiB.
                 let frame = lz4_flex::frame::FrameInfo::new()
                     .block_mode(lz4_flex::frame::BlockMode::Independent)
                     .block_size(lz4_flex::frame::BlockSize::Max64KB);
                 let mut encoder = lz4_flex::frame::FrameEncoder::with_frame_info(frame, out);
-                encoder.write_all(plain)?;
+                fill(&mut encoder)?;
                 encoder.finish().map_err(io::Error::from)?;
             }
             Compression::Zstd { level } => {
                 let range = zstd::compression_level_range();
                 let level = level.clamp(*range.start(), *range.end());
                 let mut encoder = zstd::stream::write::Encoder::new(out, level)?;
-                encoder.write_all(plain)?;
+                fill(&mut encoder)?;
                 encoder.finish()?;
             }
         }

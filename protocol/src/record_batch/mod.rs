@@ -13,6 +13,7 @@ mod codec;
 mod control;
 mod header;
 mod patch;
+mod recompress;
 mod record;
 mod search;
 mod validate;
@@ -29,6 +30,7 @@ pub use header::{
 pub use patch::{
     set_base_offset, set_log_append_time, set_max_timestamp, set_partition_leader_epoch,
 };
+pub use recompress::{RecompressError, recompress};
 pub use record::{Header, Record, RecordError, Records};
 pub use search::TimestampAndOffset;
 pub use validate::{

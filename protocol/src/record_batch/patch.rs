@@ -33,7 +33,7 @@ pub fn set_max_timestamp(batch: &mut [u8], max_timestamp: TimestampMs) {
     *field_mut(batch, position::CRC) = crc.to_be_bytes();
 }
 
-fn field_mut<const N: usize>(batch: &mut [u8], at: usize) -> &mut [u8; N] {
+pub(super) fn field_mut<const N: usize>(batch: &mut [u8], at: usize) -> &mut [u8; N] {
     let size_bytes = batch.len();
     batch
         .get_mut(at..)

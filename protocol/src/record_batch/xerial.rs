@@ -4,7 +4,7 @@
 //! many bytes of raw snappy. Some clients send one raw block with no framing; it is taken as well, as
 //! `snappy-java` does. A header may return between blocks, where streams were concatenated.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 
 const MAGIC: [u8; 8] = [0x82, b'S', b'N', b'A', b'P', b'P', b'Y', 0];
 const HEADER_SIZE_BYTES: usize = 16;
@@ -16,18 +16,48 @@ const BLOCK_SIZE_BYTES: usize = 32 * 1024;
 /// 22 times its size lies, and nothing is allocated for it.
 const EXPANSION_MAX: usize = 22;
 
-/// Appends `plain` to `out` as a xerial stream.
-pub(super) fn write_xerial(plain: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
-    out.extend_from_slice(&MAGIC);
-    out.extend_from_slice(&VERSION.to_be_bytes());
-    out.extend_from_slice(&VERSION.to_be_bytes());
-    let mut encoder = snap::raw::Encoder::new();
-    for block in plain.chunks(BLOCK_SIZE_BYTES) {
-        let compressed = encoder.compress_vec(block).map_err(io::Error::from)?;
-        out.extend_from_slice(&(compressed.len() as u32).to_be_bytes());
-        out.extend_from_slice(&compressed);
+/// Writes plain bytes to `out` as a xerial stream, holding one block.
+pub(super) struct XerialWriter<W> {
+    out: W,
+    encoder: snap::raw::Encoder,
+    block: Vec<u8>,
+}
+
+impl<W: Write> XerialWriter<W> {
+    /// On return the header is written.
+    pub fn new(mut out: W) -> io::Result<Self> {
+        out.write_all(&MAGIC)?;
+        out.write_all(&VERSION.to_be_bytes())?;
+        out.write_all(&VERSION.to_be_bytes())?;
+        Ok(XerialWriter { out, encoder: snap::raw::Encoder::new(), block: Vec::new() })
     }
-    Ok(())
+
+    /// Writes what is left.
+    pub fn finish(mut self) -> io::Result<()> {
+        if self.block.is_empty() { Ok(()) } else { self.write_block() }
+    }
+
+    fn write_block(&mut self) -> io::Result<()> {
+        let compressed = self.encoder.compress_vec(&self.block).map_err(io::Error::from)?;
+        self.block.clear();
+        self.out.write_all(&(compressed.len() as u32).to_be_bytes())?;
+        self.out.write_all(&compressed)
+    }
+}
+
+impl<W: Write> Write for XerialWriter<W> {
+    fn write(&mut self, plain: &[u8]) -> io::Result<usize> {
+        let taken = plain.len().min(BLOCK_SIZE_BYTES - self.block.len());
+        self.block.extend(plain.iter().take(taken));
+        if self.block.len() == BLOCK_SIZE_BYTES {
+            self.write_block()?;
+        }
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Decompresses block by block, holding one.

@@ -5,4 +5,5 @@ mod golden;
 mod kafka;
 mod limits;
 mod mutation;
+mod recompression;
 mod validation;

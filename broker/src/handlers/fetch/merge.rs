@@ -8,7 +8,7 @@ use protocol::messages::fetch::{
 use protocol::model::Offset;
 use protocol::wire::Records;
 
-use super::super::current_leader::CurrentLeaders;
+use super::super::current_leader::{CurrentLeaders, LeaderEndpoint};
 use super::plan::Plan;
 use super::wanted::{TopicRef, Wanted};
 use crate::cores::ClusterView;
@@ -73,7 +73,7 @@ pub fn response(
             }
         }
     }
-    let endpoint = |leader: super::super::current_leader::LeaderEndpoint| NodeEndpoint {
+    let endpoint = |leader: LeaderEndpoint| NodeEndpoint {
         node_id: leader.node_id,
         host: leader.host.into(),
         port: i32::from(leader.port),

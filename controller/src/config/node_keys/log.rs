@@ -110,6 +110,10 @@ pub const LOG: &[Key] = keys! {
     /// stable storage; `written`, when it is handed to the disk.
     "millrace.durability": String = "flushed",
         OneOf(&["flushed", "written"]), Medium, ClusterWide, Honoured;
+    /// How far a produced batch that is compressed is looked at, where a topic says nothing else:
+    /// `header`, its header and checksum; `records`, each record, too, as Apache Kafka does.
+    "millrace.produce.validation": String = "header",
+        OneOf(&["header", "records"]), Medium, ClusterWide, Honoured;
     /// Threads that open and recover a log directory. Here the cores share that work.
     "num.recovery.threads.per.data.dir": Int = "2", AtLeast(1), High, ClusterWide, NoEffect;
     /// How long a partition remembers a producer that no longer writes.

@@ -8,16 +8,17 @@ pub const TOPICS: &[Key] = keys! {
     /// Whether a client that asks for a topic which does not exist may have it made.
     "auto.create.topics.enable": Boolean = "true", Any, High, ReadOnly, Honoured;
     /// The level at which the broker compresses with gzip, where a topic says nothing else.
-    "compression.gzip.level": Int = "-1", MinusOneOr(1, 9), Medium, ClusterWide, NoEffect;
-    /// The level at which the broker compresses with LZ4, where a topic says nothing else.
+    "compression.gzip.level": Int = "-1", MinusOneOr(1, 9), Medium, ClusterWide, Honoured;
+    /// The level at which the broker compresses with LZ4, where a topic says nothing else. Here
+    /// there is one for all.
     "compression.lz4.level": Int = "9", Between(1, 17), Medium, ClusterWide, NoEffect;
     /// The codec that stored batches have, where a topic says nothing else; `producer` leaves them
     /// as they come.
     "compression.type": String = "producer",
         OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]),
-        High, ClusterWide, Refused;
+        High, ClusterWide, Honoured;
     /// The level at which the broker compresses with Zstandard, where a topic says nothing else.
-    "compression.zstd.level": Int = "3", Between(-131_072, 22), Medium, ClusterWide, NoEffect;
+    "compression.zstd.level": Int = "3", Between(-131_072, 22), Medium, ClusterWide, Honoured;
     /// A class that judges new topics. It cannot be run here, so setting it is refused.
     "create.topic.policy.class.name": Class, Any, Low, ReadOnly, Refused;
     /// How many replicas a new topic's partitions have where nobody says so.

@@ -49,6 +49,7 @@ pub fn run(report: &mut Report, setting: Setting) {
     admin::administer(&mut round, &broker);
     configs::configure(&mut round, &broker);
     serving::serve(&mut round, &broker);
+    serving::fall_into(&mut round, &broker);
     retention::delete(&mut round, &broker);
     hostile::attack(&mut round, &broker);
     exclusive::intrude(&mut round, &broker);
