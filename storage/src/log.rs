@@ -402,6 +402,10 @@ impl PartitionLog {
         self.0.checkpoint_entry().await
     }
 
+    pub(crate) fn is_deleted(&self) -> bool {
+        self.0.is_deleted()
+    }
+
     /// A clean stop: everything flushed, files cut to their exact size, indexes and the producer
     /// snapshot written. Appends, reads and waits fail with `Closed` from the call on.
     pub async fn close(&self) -> Result<(), StorageError> {

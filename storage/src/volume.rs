@@ -138,6 +138,8 @@ impl Volume {
         for log in logs {
             match log.checkpoint_entry().await {
                 Ok(entry) => entries.extend(entry),
+                // Nobody wants it any more.
+                Err(_) if log.is_deleted() => {}
                 Err(error) => outcome = outcome.and(Err(error)),
             }
         }

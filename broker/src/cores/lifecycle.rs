@@ -11,6 +11,7 @@ use reactor::sync::Event;
 use reactor::task::Group;
 use storage::{LogOffsets, TopicPartition};
 
+use super::checkpoints::write_checkpoints;
 use super::core::{Core, Node};
 use super::inbox::{self, InboxTargets};
 use super::message::{Closed, ClosedPartition, CoreReply, CoreRequest};
@@ -22,7 +23,7 @@ use crate::controller_core::{ControllerCore, Publisher};
 use crate::metrics::{Question, answer_questions};
 use crate::net::{Acceptor, ConnectionCounts};
 use crate::process::{Fatal, Stop};
-use crate::replica::{Partition, PartitionKey};
+use crate::replica::Partition;
 
 /// Requests that one core may have waiting at another before its connections stop reading. A request
 /// holds its frame's memory, which has its own bound; this one keeps a slow core's backlog short.
@@ -181,23 +182,9 @@ async fn end(core: &Rc<Core>) -> Closed {
             closed.unclean.insert(directory);
         }
     }
-    checkpoint(core, &partitions).await;
+    // Without them the next start takes longer.
+    write_checkpoints(core).await;
     closed
-}
-
-/// Leaves the core's checkpoints as its closed logs are. Without them the next start takes longer.
-async fn checkpoint(core: &Core, partitions: &[(PartitionKey, Rc<Partition>)]) {
-    for (index, volume) in core.volumes.iter().enumerate() {
-        let logs: Vec<_> = partitions
-            .iter()
-            .filter(|(_, partition)| partition.directory == index)
-            .map(|(_, partition)| partition.log().clone())
-            .collect();
-        if let Err(error) = volume.write_checkpoint(&logs).await {
-            let directory = volume.path().display();
-            tracing::warn!(%directory, %error, "cannot write the core checkpoint");
-        }
-    }
 }
 
 /// Errors: the partition's directory, whose stop is not clean.

@@ -1,6 +1,7 @@
 //! Cores: what each owns, how they ask each other, and what runs on them from start to stop.
 
 mod ask;
+mod checkpoints;
 mod core;
 mod deadlines;
 mod inbox;

@@ -1,6 +1,6 @@
 //! How a core follows the metadata: it first brings its partitions to what a view says, then shows it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use protocol::model::{Offset, Uuid};
 use reactor::sync::Notify;
 use storage::{PartitionLog, StorageError};
 
+use super::checkpoints::write_checkpoints;
 use super::core::Core;
 use super::message::{ChangedPartition, CoreRequest, Preparation};
 use super::together::together;
@@ -23,6 +24,8 @@ pub struct Preparer {
     arrived: Notify,
     /// Prepared, and not yet shown.
     prepared: RefCell<Option<Arc<ClusterView>>>,
+    /// Logs were read that a crash had left.
+    has_recovered: Cell<bool>,
 }
 
 impl Preparer {
@@ -32,6 +35,7 @@ impl Preparer {
             waiting: RefCell::default(),
             arrived: Notify::new(),
             prepared: RefCell::default(),
+            has_recovered: Cell::new(false),
         })
     }
 
@@ -61,6 +65,11 @@ impl Preparer {
         self.core.show(view);
         let shown = CoreRequest::Shown { from: self.core.index, version };
         self.core.mesh.control(self.core.node.controller_core, shown);
+        if self.has_recovered.replace(false) {
+            // Should it crash again soon, what has been read now need not be read once more.
+            let core = self.core.clone();
+            self.core.tasks.spawn(async move { write_checkpoints(&core).await });
+        }
     }
 
     async fn prepare(self: Rc<Self>, preparation: Arc<Preparation>) {
@@ -117,6 +126,7 @@ impl Preparer {
         let volume = &core.volumes[changed.directory];
         let found = match changed.opening.clone() {
             Some(opening) => {
+                self.has_recovered.set(self.has_recovered.get() || !opening.clean);
                 let log = PartitionLog::open(volume, path, settings.log.clone(), opening).await?;
                 keep_if_of_topic(log, topic_id).await?
             }

@@ -268,7 +268,7 @@ impl Inner {
         }
     }
 
-    fn is_deleted(&self) -> bool {
+    pub(super) fn is_deleted(&self) -> bool {
         matches!(self.state.borrow().phase, Phase::Deleted)
     }
 

@@ -370,6 +370,8 @@ fn what_was_acknowledged_survives_power_loss() {
         "journal_full",
         "write_behind_for_room",
         "write_overtakes_the_journal",
+        "roll_under_a_checkpoint",
+        "flushed_while_in_line",
     ] {
         assert!(marks.contains_key(mark), "no seed reached {mark}: {marks:?}");
     }
