@@ -15,7 +15,7 @@ mod submit;
 mod transactions;
 
 use std::future::Future;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -27,6 +27,7 @@ use crate::checkpoint::PartitionCheckpoint;
 use crate::config::LogConfig;
 use crate::error::{AppendError, RaiseLogStartError, ReadError, StorageError};
 use crate::index::AbortedTransaction;
+use crate::log_directory::STRAY_SUFFIX;
 use crate::segment::Selection;
 use crate::state::ActiveProducer;
 use crate::volume::Volume;
@@ -423,5 +424,11 @@ impl PartitionLog {
     /// call on.
     pub async fn delete(&self) -> Result<(), StorageError> {
         self.0.delete().await
+    }
+
+    /// Sets the log aside, as one that the metadata do not know: its directory gets Kafka's
+    /// `.<uuid>-stray` name, durably on return, and nothing in it is touched. Else as `delete`.
+    pub async fn set_aside(&self) -> Result<PathBuf, StorageError> {
+        self.0.leave(STRAY_SUFFIX).await
     }
 }

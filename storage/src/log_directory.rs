@@ -29,7 +29,7 @@ pub use clean_shutdown::CleanShutdown;
 pub use meta_properties::MetaProperties;
 pub(crate) use name::DirectoryName;
 pub use name::TopicPartition;
-pub(crate) use name::{DELETE_SUFFIX, renamed};
+pub(crate) use name::{DELETE_SUFFIX, STRAY_SUFFIX, renamed};
 
 /// Directories below `log.dirs` that hold no partition: one of Kafka's, and the journal's guard.
 pub(crate) const OTHER_DIRECTORIES: [&str; 2] = ["remote-log-index-cache", guard::NAME];
@@ -180,7 +180,7 @@ impl LogDirectory {
     /// Kafka's `.<uuid>-stray` name, durably. Nothing in it is touched.
     pub async fn set_aside(&self, partition: &TopicPartition) -> Result<PathBuf, StorageError> {
         let directory = self.partition_path(partition);
-        let stray = name::renamed(&directory, name::STRAY_SUFFIX);
+        let stray = renamed(&directory, STRAY_SUFFIX);
         reactor::directory::rename(&directory, &stray)
             .await
             .map_err(StorageError::io("rename", &directory))?;

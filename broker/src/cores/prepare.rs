@@ -158,15 +158,22 @@ async fn let_go(partition: Rc<Partition>) {
     }
 }
 
-/// A log of an earlier topic of the same name is deleted: its deletion was decided, and a crash came
-/// before it was done.
+/// A log of another topic id than the topic of its name has is set aside, as Apache Kafka does it: of an
+/// earlier topic, most often, whose deletion a crash has come before. But the file that says so may have
+/// rotted, or a person have put the directory there, so that nothing in it is deleted.
 async fn keep_if_of_topic(
     log: PartitionLog,
     topic_id: Uuid,
 ) -> Result<Option<PartitionLog>, StorageError> {
     match log.topic_id() {
         Some(other) if other != topic_id => {
-            log.delete().await?;
+            let directory = log.directory().to_owned();
+            let stray = log.set_aside().await?;
+            tracing::warn!(
+                directory = %directory.display(), topic_id = %other, wanted = %topic_id,
+                stray = %stray.display(),
+                "a log of another topic than the one of its name: set aside, to be removed by hand"
+            );
             Ok(None)
         }
         Some(_) | None => Ok(Some(log)),

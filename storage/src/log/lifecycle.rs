@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -275,6 +275,14 @@ impl Inner {
     }
 
     pub(super) async fn delete(self: &Rc<Self>) -> Result<(), StorageError> {
+        let deleted = self.leave(DELETE_SUFFIX).await?;
+        let delay_ms = self.state.borrow().config.file_delete_delay_ms;
+        self.volume.trash().discard(vec![Discarded::Directory(deleted)], delay_ms);
+        Ok(())
+    }
+
+    /// Ends the log for good, and gives its directory a name that ends with `suffix`.
+    pub(super) async fn leave(self: &Rc<Self>, suffix: &str) -> Result<PathBuf, StorageError> {
         {
             let mut state = self.state.borrow_mut();
             state.phase = Phase::Deleted;
@@ -298,17 +306,15 @@ impl Inner {
         self.volume.forget(self);
         fenced?;
         let directory = &self.directory;
-        let deleted = renamed(directory, DELETE_SUFFIX);
+        let left = renamed(directory, suffix);
         let parent = directory.parent().unwrap_or(Path::new("."));
-        reactor::directory::rename(directory, &deleted)
+        reactor::directory::rename(directory, &left)
             .await
             .map_err(StorageError::io("rename", directory))?;
         if !reactor::planted!(rename_without_directory_flush) {
             reactor::directory::sync(parent).await.map_err(StorageError::io("flush", parent))?;
         }
-        let delay_ms = self.state.borrow().config.file_delete_delay_ms;
-        self.volume.trash().discard(vec![Discarded::Directory(deleted)], delay_ms);
-        Ok(())
+        Ok(left)
     }
 
     pub(super) async fn truncate_to(self: &Rc<Self>, offset: Offset) -> Result<(), StorageError> {
