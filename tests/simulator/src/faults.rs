@@ -108,6 +108,7 @@ impl Nemesis<'_, '_> {
         let kinds = if needs_restart { &FAULTS[..RESTART_COUNT] } else { &FAULTS[..] };
         let fault = kinds[self.random.index(kinds.len())];
         *self.done.entry(fault.name()).or_default() += 1;
+        tracing::info!(fault = fault.name(), "strikes");
         match fault {
             Fault::Kill => self.crash_and_start(Crash::Kill),
             Fault::PowerLoss => self.crash_and_start(Crash::PowerLoss),

@@ -118,6 +118,7 @@ impl History {
     ) -> Result<(), Failure> {
         let known = &mut self.partitions[partition as usize];
         for (offset, id) in (base_offset..).zip(ids) {
+            tracing::debug!(partition, offset, %id, "acknowledged");
             self.acknowledged_records += 1;
             let exposed = known.exposed.get(&offset).copied();
             let before = known.acknowledged.insert(offset, id);
@@ -143,6 +144,7 @@ impl History {
     /// A consumer was given `record`, as the next after all that it was given before.
     pub fn read(&mut self, partition: i32, record: &Record) -> Result<(), Failure> {
         let offset = record.offset.0;
+        tracing::debug!(partition, offset, key = ?record.key, "read");
         let place = format!("partition={partition} offset={offset}");
         let Some(id) = RecordId::of(record) else {
             let what = format!("{place} the record is no producer's: key {:?}", record.key);

@@ -240,6 +240,10 @@ impl Producer {
             let slot = index as usize;
             let batch = &self.partitions[slot].unacknowledged[sent[slot]];
             sent[slot] += 1;
+            tracing::debug!(
+                topic = self.topic.number, index, producer = ?self.identity, numbers = ?batch.numbers,
+                "sent"
+            );
             let records = Some(batch.bytes.clone().into());
             partition_data.push(PartitionProduceData { index, records });
         }
