@@ -117,6 +117,7 @@ impl Inner {
     /// Brings the active segment's index files up to date, where much of them is missing. They are
     /// not flushed: a checkpoint names their CRC, and where a power loss took them they are rebuilt.
     async fn grow_index_files(&self) -> Result<(), StorageError> {
+        let _alone = self.index_files.take(1).await;
         let (base_offset, truncations) = {
             let state = self.state.borrow();
             let active = state.active();

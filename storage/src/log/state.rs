@@ -37,7 +37,8 @@ pub(crate) struct Inner {
     pub(super) appended: Notify,
     /// Of one share: who has it alone changes which files there are.
     pub(super) files: Budget,
-    /// Of one share: who has it alone reads or rebuilds the index files of segments that are rolled.
+    /// Of one share: who has it alone reads or rebuilds the index files of segments that are rolled, or
+    /// brings those of the active one up to date.
     pub(super) index_files: Budget,
     /// The log's progress has moved, or its phase has changed.
     pub(super) progressed: Notify,
