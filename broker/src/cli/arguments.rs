@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use super::{start, storage};
+use super::output::ReaderGone;
+use super::{start, storage, topic};
 
 /// Apache Kafka's broker and KRaft controller: same protocol, same files, same configuration.
 #[derive(Parser)]
@@ -21,18 +22,29 @@ enum Command {
     /// Prepare and inspect log directories.
     #[command(subcommand)]
     Storage(storage::Storage),
+    /// Create, list, describe, alter and delete topics.
+    #[command(subcommand)]
+    Topic(topic::Topic),
 }
 
 /// Runs the command that the process was given.
 pub fn main() -> ExitCode {
-    // Before any thread exists, so that each inherits it.
-    reactor::outside::block_stop_signals();
     let outcome = match Arguments::parse().command {
-        Command::Start(start) => start.run(),
-        Command::Storage(storage) => storage.run().map(|()| ExitCode::SUCCESS),
+        Command::Start(start) => {
+            // Before any thread exists, so that each inherits it.
+            reactor::outside::block_stop_signals();
+            start.run()
+        }
+        Command::Storage(storage) => {
+            reactor::outside::block_stop_signals();
+            storage.run().map(|()| ExitCode::SUCCESS)
+        }
+        Command::Topic(topic) => topic.run().map(|()| ExitCode::SUCCESS),
     };
     match outcome {
         Ok(code) => code,
+        // As `millrace topic list | head -1`: who read has what it wanted.
+        Err(error) if error.is::<ReaderGone>() => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("millrace: {error:#}");
             ExitCode::FAILURE

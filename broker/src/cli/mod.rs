@@ -1,9 +1,16 @@
-//! The command line: `millrace start` and `millrace storage`.
+//! The command line: `millrace start`, `millrace storage`, and the commands that are clients of a
+//! running broker.
 
 mod arguments;
+mod bootstrap;
+mod configs;
 mod load;
 mod log;
+mod offsets;
+mod output;
 mod start;
 mod storage;
+mod table;
+mod topic;
 
 pub use arguments::main;

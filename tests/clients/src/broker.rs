@@ -85,7 +85,8 @@ impl Kind {
     }
 }
 
-fn millrace() -> PathBuf {
+/// The release binary, or the one that is named.
+pub fn millrace() -> PathBuf {
     let given = std::env::var_os("MILLRACE_BIN").map(PathBuf::from);
     given.unwrap_or_else(|| target().join("release/millrace"))
 }

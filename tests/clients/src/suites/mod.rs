@@ -2,6 +2,7 @@
 
 mod admin;
 mod codecs;
+mod command_line;
 mod configs;
 mod exclusive;
 mod hostile;

@@ -1,6 +1,9 @@
 //! One broker's life: started, used by every client, attacked, stopped, looked at, started again.
 
-use super::{admin, codecs, configs, exclusive, hostile, kafka_tools, retention, serving, stopped};
+use super::{
+    admin, codecs, command_line, configs, exclusive, hostile, kafka_tools, retention, serving,
+    stopped,
+};
 use crate::{Broker, Client, Codec, Layout, Produced, Report, Setting, Site};
 
 /// A topic that was filled, for the cases after the stop and after the restart.
@@ -47,6 +50,7 @@ pub fn run(report: &mut Report, setting: Setting) {
     codecs::produce_and_read(&mut round, &broker);
     kafka_tools::administer(&mut round, &broker);
     admin::administer(&mut round, &broker);
+    command_line::command(&mut round, &broker);
     configs::configure(&mut round, &broker);
     serving::serve(&mut round, &broker);
     serving::fall_into(&mut round, &broker);

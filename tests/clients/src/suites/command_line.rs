@@ -1,0 +1,55 @@
+//! millrace's own commands, as clients of whichever broker runs.
+
+mod topics;
+
+use super::round::Round;
+use crate::Broker;
+use crate::broker::millrace;
+use crate::process::{CLIENT_DEADLINE, Finished, run};
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use std::process::Command;
+
+pub fn command(round: &mut Round, broker: &Broker) {
+    let cli = Cli { bootstrap: broker.bootstrap() };
+    let name = round.case_name("millrace topic creates, lists, describes, alters and deletes");
+    round.report.case(&name, &[], |_| topics::live(&cli));
+    let name = round.case_name("millrace topic fails with 1, and 2 where it is misused");
+    round.report.case(&name, &[], |_| topics::fail(&cli));
+}
+
+/// The command line, told of a broker.
+struct Cli {
+    bootstrap: String,
+}
+
+impl Cli {
+    /// Runs `arguments` to their end with `input` on stdin.
+    fn run(&self, arguments: &[&str], input: &str) -> Result<Finished> {
+        let mut command = Command::new(millrace());
+        command.args(arguments).args(["--bootstrap-server", &self.bootstrap]);
+        run(&mut command, input, CLIENT_DEADLINE)
+    }
+
+    /// What it printed, ended with 0.
+    fn text(&self, arguments: &[&str]) -> Result<String> {
+        self.run(arguments, "")?.success().with_context(|| format!("{arguments:?}"))
+    }
+
+    /// The objects that it printed, one a line, ended with 0.
+    fn json(&self, arguments: &[&str]) -> Result<Vec<Value>> {
+        let text = self.text(&[arguments, &["--json"]].concat())?;
+        let parse = |line: &str| serde_json::from_str(line).with_context(|| line.to_owned());
+        text.lines().map(parse).collect()
+    }
+
+    /// It ends with `code`, prints nothing, and says `why` on stderr.
+    fn fails(&self, arguments: &[&str], code: i32, why: &str) -> Result<()> {
+        let finished = self.run(arguments, "")?;
+        let Finished { status, stdout, stderr } = &finished;
+        ensure!(status.code() == Some(code), "{arguments:?}: {status}: {stderr}");
+        ensure!(stderr.contains(why), "{arguments:?}: no {why:?} in {stderr}");
+        ensure!(stdout.is_empty(), "{arguments:?}: {stdout}");
+        Ok(())
+    }
+}
