@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use super::output::ReaderGone;
-use super::{start, storage, topic};
+use super::{consume, produce, start, storage, topic};
 
 /// Apache Kafka's broker and KRaft controller: same protocol, same files, same configuration.
 #[derive(Parser)]
@@ -25,6 +25,8 @@ enum Command {
     /// Create, list, describe, alter and delete topics.
     #[command(subcommand)]
     Topic(topic::Topic),
+    Produce(produce::Produce),
+    Consume(consume::Consume),
 }
 
 /// Runs the command that the process was given.
@@ -40,6 +42,8 @@ pub fn main() -> ExitCode {
             storage.run().map(|()| ExitCode::SUCCESS)
         }
         Command::Topic(topic) => topic.run().map(|()| ExitCode::SUCCESS),
+        Command::Produce(produce) => produce.run().map(|()| ExitCode::SUCCESS),
+        Command::Consume(consume) => consume.run().map(|()| ExitCode::SUCCESS),
     };
     match outcome {
         Ok(code) => code,

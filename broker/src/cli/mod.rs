@@ -4,10 +4,13 @@
 mod arguments;
 mod bootstrap;
 mod configs;
+mod consume;
+mod lines;
 mod load;
 mod log;
 mod offsets;
 mod output;
+mod produce;
 mod start;
 mod storage;
 mod table;

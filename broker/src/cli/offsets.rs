@@ -1,4 +1,4 @@
-//! Where the logs of a topic begin and end.
+//! Where the logs of a topic begin, end, or stand at a time.
 
 use std::collections::BTreeMap;
 
@@ -14,6 +14,8 @@ pub enum At {
     Beginning,
     /// The offset that the next record will get.
     End,
+    /// Of the first record with this timestamp or a later one.
+    TimestampMs(i64),
 }
 
 impl At {
@@ -22,11 +24,13 @@ impl At {
         match self {
             At::Beginning => -2,
             At::End => -1,
+            At::TimestampMs(timestamp) => timestamp,
         }
     }
 }
 
-/// The offsets of those of `partitions` that have a leader, by partition.
+/// The offsets of those of `partitions` that have a leader, by partition. At a time that is after the
+/// last record a partition has none.
 pub fn offsets(
     cluster: &mut Cluster,
     topic: &str,

@@ -210,7 +210,7 @@ fn random_uuid() -> Result<Uuid> {
     clippy::disallowed_types,
     reason = "the command line is no core"
 )]
-fn wall_clock_ms() -> Result<i64> {
+pub fn wall_clock_ms() -> Result<i64> {
     let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
     Ok(i64::try_from(since_epoch.as_millis())?)
 }

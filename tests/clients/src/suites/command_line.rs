@@ -1,11 +1,12 @@
 //! millrace's own commands, as clients of whichever broker runs.
 
+mod records;
 mod topics;
 
 use super::round::Round;
-use crate::Broker;
 use crate::broker::millrace;
 use crate::process::{CLIENT_DEADLINE, Finished, run};
+use crate::{Broker, Tools};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use std::process::Command;
@@ -16,6 +17,12 @@ pub fn command(round: &mut Round, broker: &Broker) {
     round.report.case(&name, &[], |_| topics::live(&cli));
     let name = round.case_name("millrace topic fails with 1, and 2 where it is misused");
     round.report.case(&name, &[], |_| topics::fail(&cli));
+    let name = round.case_name("millrace produce takes what millrace consume prints");
+    round.report.case(&name, &[], |_| records::round_trip(&cli));
+    let name = round.case_name("millrace consume begins, ends and filters as it is told");
+    round.report.case(&name, &[], |_| records::ranges(&cli));
+    let name = round.case_name("millrace produce and consume share topics with franz-go");
+    round.report.case(&name, &[Tools::FRANZ_GO], |tools| records::other_clients(&cli, tools));
 }
 
 /// The command line, told of a broker.

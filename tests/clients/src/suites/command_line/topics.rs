@@ -86,6 +86,24 @@ fn eventually(cli: &Cli, is_so: impl Fn(&Value) -> bool) -> Result<Value> {
     }
 }
 
+/// Makes `topic`, which keeps records however old they say they are; on return it has its leaders.
+pub fn ready(cli: &Cli, topic: &str, partitions: &str) -> Result<()> {
+    let create = ["topic", "create", topic, "--partitions", partitions];
+    cli.text(&[&create[..], &["--config", "retention.ms=-1"]].concat())?;
+    let until = Instant::now() + CLIENT_DEADLINE;
+    loop {
+        match cli.json(&["topic", "describe", topic]) {
+            Ok(described) if has_leaders(&described) => return Ok(()),
+            described => ensure!(Instant::now() < until, "still {described:?}"),
+        }
+    }
+}
+
+fn has_leaders(described: &[Value]) -> bool {
+    let partitions = described.iter().flat_map(|topic| topic["partitions"].as_array());
+    partitions.flatten().all(|partition| partition["end_offset"].is_i64())
+}
+
 fn is_listed(cli: &Cli) -> Result<bool> {
     Ok(cli.json(&["topic", "list"])?.iter().any(|it| it["name"] == TOPIC))
 }
