@@ -403,6 +403,12 @@ impl PartitionLog {
         self.0.checkpoint_entry().await
     }
 
+    /// Replaces the small file `name` that the log's owner keeps in its directory, durably. Where the disk
+    /// is full it waits for room, as for the log's own files. Errors: the file is as it was, or replaced.
+    pub async fn write_small_file(&self, name: &str, bytes: &[u8]) -> Result<(), StorageError> {
+        self.0.write_essential(&self.0.directory.join(name), bytes).await
+    }
+
     pub(crate) fn is_deleted(&self) -> bool {
         self.0.is_deleted()
     }

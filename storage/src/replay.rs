@@ -248,8 +248,11 @@ impl LogReplay {
         record: &ReplayRecord,
         from: Offset,
     ) -> Result<Option<u64>, StorageError> {
-        let Ok(body) = self.journals.body(record).await else {
-            return Ok(None);
+        let body = match self.journals.body(record).await {
+            Ok(body) => body,
+            Err(StorageError::Malformed { .. }) => return Ok(None),
+            // It may be there: nothing is decided of a partition while its records cannot be read.
+            Err(error) => return Err(error),
         };
         reactor::mark!(replay_record_appended);
         let mut appended_bytes = 0;

@@ -197,9 +197,12 @@ impl Volume {
         LogId(id)
     }
 
-    /// Counts a log in, which has just been opened.
+    /// Counts a log in, which has just been opened. Where all others have gone offline meanwhile, it does.
     pub(crate) fn add(&self, log: &Rc<Inner>) {
         self.logs.borrow_mut().insert(log.id, Rc::downgrade(log));
+        if let Some(error) = self.failure() {
+            log.poison(error);
+        }
     }
 
     /// Forgets a log that is gone.

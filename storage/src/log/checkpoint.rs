@@ -39,8 +39,14 @@ impl Inner {
         let Some(entry) = entry else {
             return Ok(None);
         };
-        // The log may have grown since its flush was asked for.
-        self.state.borrow_mut().progress.ask_flush(now.log_end_offset);
+        {
+            let mut state = self.state.borrow_mut();
+            // The log may have grown since its flush was asked for.
+            state.progress.ask_flush(now.log_end_offset);
+            // After a crash the file may lack epochs of batches that are flushed. A log that is closed has
+            // written it.
+            state.epochs_due = state.epochs_changed && matches!(state.phase, Phase::Open);
+        }
         self.wake_writer();
         self.wait_on_disk(now.log_end_offset, active, truncations).await?;
         let mut state = self.state.borrow_mut();
@@ -86,8 +92,8 @@ impl Inner {
         })
     }
 
-    /// Waits until all below `until`, for which a flush was asked, is flushed in segments, and those
-    /// before `active`, the active one of then, are complete. That one may have rolled since: it is
+    /// Waits until all below `until`, for which a flush was asked, is flushed in segments, its leader epochs
+    /// are in their file, and the segments before `active`, the active one of then, are complete. That one may have rolled since: it is
     /// complete when the rest of it is written, which may be long after.
     async fn wait_on_disk(
         &self,
@@ -98,7 +104,8 @@ impl Inner {
         loop {
             let changed = {
                 let state = self.state.borrow();
-                let is_complete = state.first_unsealed().is_none_or(|unsealed| unsealed >= active);
+                let is_complete = !(state.epochs_due && state.epochs_changed)
+                    && state.first_unsealed().is_none_or(|unsealed| unsealed >= active);
                 let is_there = (is_complete && state.progress.flushed().offset >= until)
                     || reactor::planted!(recovery_point_from_journal);
                 if is_there && state.recovery_point() < until {

@@ -94,8 +94,12 @@ impl Inner {
 
     async fn write_epochs(&self, text: String) -> Result<(), StorageError> {
         write_leader_epochs(&self.directory, &text).await?;
-        let mut state = self.state.borrow_mut();
-        state.epochs_changed = state.epochs.encode() != text;
+        {
+            let mut state = self.state.borrow_mut();
+            state.epochs_changed = state.epochs.encode() != text;
+            state.epochs_due &= state.epochs_changed;
+        }
+        self.progressed.notify_all();
         Ok(())
     }
 
@@ -324,6 +328,10 @@ impl State {
     }
 
     fn next_step(&self) -> Option<Step> {
+        // A cut writes the file itself.
+        if self.epochs_changed && self.epochs_due && !self.is_being_cut {
+            return Some(Step::WriteEpochs { text: self.epochs.encode() });
+        }
         let written = self.progress.written();
         let segment = self.segments.get(&written.segment)?;
         let next = self.segments.range(written.segment.next()..).next().map(|(&next, _)| next);

@@ -136,6 +136,7 @@ impl State {
             unsealed: BTreeMap::new(),
             epochs: loaded.epochs,
             epochs_changed: loaded.epochs_changed,
+            epochs_due: false,
             producers: loaded.producers,
             snapshot_offset: loaded.snapshot_offset,
             touched: loaded.touched,
@@ -343,8 +344,12 @@ impl Inner {
         // cut part was durable.
         self.fence(FenceKind::Truncation).await?;
         self.withdraw_checkpoint().await?;
+        // A checkpoint may have had leader epochs written meanwhile; from here on none does.
+        self.quiesce().await;
         let outcome = self.cut(cut, position, &later).await;
-        if let Err(error) = &outcome {
+        if let Err(error) = &outcome
+            && !self.is_deleted()
+        {
             // Half of it may have happened: what the files hold is not what the state says.
             self.volume.log_failed(self, error.clone());
         }
@@ -439,6 +444,8 @@ impl Inner {
         space.on_reserve(async || write_leader_epochs(&self.directory, &epochs).await).await?;
         {
             let mut state = self.state.borrow_mut();
+            // It may have gone offline with all others meanwhile: so it stays.
+            self.check_open(&state)?;
             let (truncations, generation) = (state.truncations + 1, state.checkpoint_generation);
             let high_watermark = state.high_watermark.min(loaded.end.offset);
             *state = State::new(&self.volume, loaded, config);

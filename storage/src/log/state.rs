@@ -97,6 +97,8 @@ pub(crate) struct State {
     pub(super) epochs: LeaderEpochs,
     /// `epochs` differs from its checkpoint.
     pub(super) epochs_changed: bool,
+    /// A checkpoint waits for the file of leader epochs.
+    pub(super) epochs_due: bool,
     pub(super) producers: Producers,
     /// Offset of the newest producer snapshot.
     pub(super) snapshot_offset: Option<Offset>,
