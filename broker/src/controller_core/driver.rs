@@ -21,10 +21,13 @@ use storage::{
 use super::directories::OpenedDirectory;
 use super::publisher::Publisher;
 use super::snapshots::SnapshotKeeper;
-use super::startup::{self, StartError, Started};
+use super::startup::{self, QUORUM_STATE, StartError, Started};
 use super::views::Views;
 use crate::cores::{Closed, Core, CoreRequest, Deadline, ReplyTo};
 use crate::process::{Fatal, Stop};
+
+/// How soon a broker that joins asks again whether it may serve.
+const FENCED_BEAT_INTERVAL: Duration = Duration::from_millis(5);
 
 /// The first begins a controlled shutdown, the second hears that nothing is led any more.
 const LEAVING_HEARTBEATS_MAX: usize = 3;
@@ -35,7 +38,6 @@ pub struct ControllerCore {
     publisher: Rc<Publisher>,
     fatal: Fatal,
     log: PartitionLog,
-    quorum_state: std::path::PathBuf,
     snapshots: Rc<SnapshotKeeper>,
     machine: RefCell<Controller>,
     views: RefCell<Views>,
@@ -68,22 +70,13 @@ impl ControllerCore {
         };
         let mut running = None;
         if let Some(started) = started {
-            let Started {
-                machine,
-                log,
-                quorum_state,
-                snapshots,
-                views,
-                directories,
-                own_of_metadata,
-            } = started;
+            let Started { machine, log, snapshots, views, directories, own_of_metadata } = started;
             let metadata_directory = core.node.config.metadata_log_dir.clone();
             let controller = Rc::new(ControllerCore {
                 core: core.clone(),
                 publisher: publisher.clone(),
                 fatal: fatal.clone(),
                 log,
-                quorum_state,
                 snapshots: snapshots.clone(),
                 machine: RefCell::new(machine),
                 views: RefCell::new(views),
@@ -266,6 +259,11 @@ impl ControllerCore {
             if !beaten.is_fenced {
                 return Ok(());
             }
+            // It may stay so for ever: where all directories have failed meanwhile the node ends.
+            if self.fatal.reason().is_some() {
+                return Err(StartError::Stopped);
+            }
+            reactor::sleep(FENCED_BEAT_INTERVAL).await;
         }
     }
 
@@ -317,15 +315,9 @@ impl ControllerCore {
     async fn execute_one(self: &Rc<Self>, action: Action) {
         match action {
             Action::PersistQuorumState { text } => {
-                let written =
-                    reactor::directory::write_atomic(&self.quorum_state, text.as_bytes()).await;
-                match written {
+                match self.log.write_small_file(QUORUM_STATE, text.as_bytes()).await {
                     Ok(()) => self.step(Event::QuorumStatePersisted),
-                    Err(source) => self.fail(&StorageError::Io {
-                        operation: "write",
-                        path: self.quorum_state.clone(),
-                        source: Arc::new(source),
-                    }),
+                    Err(error) => self.fail(&error),
                 }
             }
             Action::Append { base_offset, next_offset, batch } => {

@@ -13,7 +13,7 @@ use protocol::model::{Offset, TimestampMs};
 use reactor::Instant;
 use reactor::file::{File, Open};
 use reactor::sync::Notify;
-use storage::{PartitionLog, StorageError};
+use storage::{PartitionLog, RaiseLogStartError, StorageError};
 
 use super::metadata_log::LoadedLog;
 use crate::config::MetadataLogConfig;
@@ -175,6 +175,7 @@ impl SnapshotKeeper {
             }
             match self.log.raise_log_start(next) {
                 Ok(_) => {}
+                Err(RaiseLogStartError::Storage(error)) => return Err(error.into()),
                 Err(error) => unreachable!("{next} is committed: {error}"),
             }
             let segment_count =

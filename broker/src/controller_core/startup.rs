@@ -26,7 +26,8 @@ use crate::cores::{Core, Placement};
 
 /// The partition directory of the metadata log.
 pub const METADATA_DIRECTORY: &str = "__cluster_metadata-0";
-const QUORUM_STATE: &str = "quorum-state";
+/// In the metadata log's directory: whom this node has voted for, and what it knows of leaders.
+pub const QUORUM_STATE: &str = "quorum-state";
 const BOOTSTRAP_CHECKPOINT: &str = "bootstrap.checkpoint";
 
 /// Why a node does not start; each text says what to do.
@@ -80,7 +81,6 @@ pub enum StartError {
 pub struct Started {
     pub machine: Controller,
     pub log: PartitionLog,
-    pub quorum_state: PathBuf,
     pub snapshots: Rc<SnapshotKeeper>,
     pub views: Views,
     pub directories: Vec<OpenedDirectory>,
@@ -114,8 +114,7 @@ pub async fn start(core: &Core) -> Result<Started, StartError> {
     let loaded = metadata_log::load(core, &directory, is_clean).await?;
     let snapshots = SnapshotKeeper::new(config.metadata_log, directory.clone(), &loaded);
     let LoadedLog { log, loader, .. } = loaded;
-    let quorum_state = directory.join(QUORUM_STATE);
-    let stored = read_if_there(&quorum_state).await?;
+    let stored = read_if_there(&directory.join(QUORUM_STATE)).await?;
     let controller_config = ControllerConfig {
         node_id: config.node_id,
         directory_id: metadata_id,
@@ -162,7 +161,7 @@ pub async fn start(core: &Core) -> Result<Started, StartError> {
         assignments: Assignments::default(),
         topic_settings: Arc::default(),
     };
-    Ok(Started { machine, log, quorum_state, snapshots, views, directories, own_of_metadata })
+    Ok(Started { machine, log, snapshots, views, directories, own_of_metadata })
 }
 
 /// A node's id stands under its two names, whichever the file says.

@@ -8,6 +8,7 @@ mod fetch;
 mod list_offsets;
 mod log_sizes;
 mod partition;
+mod passed_over;
 mod produce;
 mod producers;
 mod watch;

@@ -14,6 +14,7 @@ use storage::{
 };
 
 use super::acks::{ProduceResult, ProduceWait};
+use super::passed_over::PassedOver;
 use super::watch::FetchWatch;
 use crate::metrics::Count;
 
@@ -52,6 +53,7 @@ pub struct Partition {
     watches: RefCell<Vec<Rc<FetchWatch>>>,
     /// Appends that wait until the log takes more, in order.
     backlog: RefCell<VecDeque<BacklogEntry>>,
+    passed_over: PassedOver,
     tasks: Group,
 }
 
@@ -103,6 +105,7 @@ impl Partition {
             acks: RefCell::default(),
             watches: RefCell::default(),
             backlog: RefCell::default(),
+            passed_over: PassedOver::default(),
             tasks,
         });
         partition.log.set_high_watermark(partition.high_watermark.get());
@@ -185,7 +188,10 @@ impl Partition {
             let ready = std::pin::pin!(self.log.ready_for_append(size_of(&batches)));
             match resolved(ready) {
                 Some(Ok(())) => return self.append_now(&batches, until_durable, wait, part),
-                Some(Err(error)) => return wait.settle(part, refusal(&error.into())),
+                Some(Err(error)) => {
+                    self.passed_over.refuse(&batches, reactor::now());
+                    return wait.settle(part, refusal(&error.into()));
+                }
                 None => {}
             }
         }
@@ -211,7 +217,10 @@ impl Partition {
             drop(backlog);
             match ready {
                 Ok(()) => self.append_now(&batches, until_durable, &wait, part),
-                Err(error) => wait.settle(part, refusal(&error.into())),
+                Err(error) => {
+                    self.passed_over.refuse(&batches, reactor::now());
+                    wait.settle(part, refusal(&error.into()));
+                }
             }
             if is_last {
                 return;
@@ -226,6 +235,12 @@ impl Partition {
         wait: &Rc<ProduceWait>,
         part: usize,
     ) {
+        if let Some(due) = self.passed_over.due_before(batches) {
+            let message = format!("the batch of sequence {due} was refused, and comes first");
+            let refused =
+                ProduceResult::refused(ErrorCode::OutOfOrderSequenceNumber, Some(message));
+            return wait.settle(part, refused);
+        }
         let settings = self.settings();
         let now = TimestampMs(reactor::wall_clock());
         let how = AppendAsLeader {
