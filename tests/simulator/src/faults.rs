@@ -8,6 +8,7 @@ use reactor::sim::{Crash, DiskFaults, Knobs, NodeId, Random, Simulation};
 
 use crate::broker_node::BrokerNode;
 use crate::clients::Clients;
+use crate::log_world::any_disk_failure;
 use crate::verdict::Failure;
 use crate::workload::Workload;
 
@@ -45,10 +46,14 @@ pub enum Fault {
     RecordsDeleted,
     /// No operation of the disk ends for a while.
     DiskStalled,
+    /// The disk refuses reads, writes or flushes, and is replaced by one with the same on it.
+    DiskFailed,
+    /// Nothing more fits on the disk for a while.
+    DiskFull,
 }
 
 /// Those after which the broker has been started again come first.
-const FAULTS: [Fault; 14] = [
+const FAULTS: [Fault; 16] = [
     Fault::Kill,
     Fault::PowerLoss,
     Fault::PowerLossAtAcknowledgement,
@@ -63,6 +68,8 @@ const FAULTS: [Fault; 14] = [
     Fault::TopicReplaced,
     Fault::RecordsDeleted,
     Fault::DiskStalled,
+    Fault::DiskFailed,
+    Fault::DiskFull,
 ];
 const RESTART_COUNT: usize = 5;
 
@@ -83,6 +90,8 @@ impl Fault {
             Fault::TopicReplaced => "topic_replaced",
             Fault::RecordsDeleted => "records_deleted",
             Fault::DiskStalled => "disk_stalled",
+            Fault::DiskFailed => "disk_failed",
+            Fault::DiskFull => "disk_full",
         }
     }
 }
@@ -174,6 +183,32 @@ impl Nemesis<'_, '_> {
             Fault::RecordsDeleted => {
                 self.clients.trim_topic(&mut self.random);
                 self.pass(Duration::from_millis(200));
+            }
+            Fault::DiskFailed => {
+                let mut failing = any_disk_failure(&mut self.random);
+                failing.capacity_bytes = None;
+                let loses_power = failing.flush_error > 0.0;
+                self.set_disk_faults(failing);
+                self.pass(Duration::from_secs(5));
+                // It has ended by itself, most often: it has no other disk.
+                let crash = if loses_power { Crash::PowerLoss } else { self.any_crash() };
+                self.broker.crash(self.simulation, crash);
+                self.set_disk_faults(DiskFaults::default());
+                self.broker.start(self.simulation);
+                self.restarts += 1;
+            }
+            Fault::DiskFull => {
+                let full = DiskFaults { capacity_bytes: Some(0), ..DiskFaults::default() };
+                self.set_disk_faults(full);
+                self.pass(Duration::from_secs(10));
+                self.set_disk_faults(DiskFaults::default());
+                // One that runs goes on. A start that finds no room ends, and says so.
+                let reason = self.broker.reason().unwrap_or_default();
+                if reason.starts_with("cannot ") && reason.ends_with("no storage space") {
+                    self.broker.crash(self.simulation, Crash::Kill);
+                    self.broker.start(self.simulation);
+                    self.restarts += 1;
+                }
             }
             Fault::DiskStalled => {
                 let stalled = DiskFaults { is_stalled: true, ..DiskFaults::default() };

@@ -11,6 +11,11 @@ use crate::world::Ended;
 /// Names of all marks in the code that ships, separated by commas, as `cargo xtask` tells.
 const MARKS: &str = "MILLRACE_MARKS";
 
+/// What the world does to disks in any hundred seeds.
+const DISK_FAULTS: [&str; 6] =
+    ["bit_rot", "disk_full", "flush_error", "read_error", "unsynced_lost", "write_error"];
+const DISK_FAULTS_AFTER_RUNS: u64 = 100;
+
 /// Batches that a run of storage alone appends at least, on average.
 const LOG_BATCHES_MEAN_MIN: u64 = 100;
 
@@ -169,6 +174,12 @@ impl Totals {
         let appended = self.logs.appended_batches;
         if appended < self.logs.runs * LOG_BATCHES_MEAN_MIN {
             return Some(format!("{} runs of storage appended {appended} batches", self.logs.runs));
+        }
+        let is_missing = |fault: &&&str| !self.world_faults.contains_key(**fault);
+        if self.logs.runs >= DISK_FAULTS_AFTER_RUNS
+            && let Some(fault) = DISK_FAULTS.iter().find(is_missing)
+        {
+            return Some(format!("no {fault} in {} runs of storage", self.logs.runs));
         }
         let (small, runs, floor) = (self.small_runs, self.runs, Floor::FULL);
         (small > 0).then(|| format!("{small} of {runs} runs are below {floor:?}"))

@@ -10,14 +10,14 @@ use protocol::record_batch::Batches;
 use reactor::sim::Random;
 use reactor::task::Group;
 use storage::{
-    AppendAsLeader, Appended, ChunkPool, LogConfig, LogDirectory, LogOffsets, Origin, PartitionLog,
-    ReadError, Settings, StorageError, Volume,
+    AppendAsLeader, AppendError, Appended, ChunkPool, LogConfig, LogDirectory, LogOffsets, Origin,
+    PartitionLog, ReadError, Settings, StorageError, Volume,
 };
 
 use super::batches::BatchMaker;
 use super::model::{KnownBatch, LogModel, Presence};
 use super::raw::check_segments;
-use crate::verdict::Failure;
+use crate::verdict::{Failure, Kind};
 
 pub const DIRECTORY: &str = "/data";
 /// A retry is known of as many batches of a producer (Kafka's NUM_BATCHES_TO_RETAIN).
@@ -34,13 +34,19 @@ pub struct Known {
     pub deleted_segments: Cell<u64>,
     /// Of logs and batches that were hit by rot.
     pub refusals: Cell<u64>,
+    /// The disk refuses things in this life.
+    pub disk_fails: Cell<bool>,
     /// The process is to stop in good order; and has.
     pub is_stopping: Cell<bool>,
     pub has_stopped: Cell<bool>,
 }
 
 impl Known {
+    /// A disk that fails may have anything refused; what it lets through is right.
     fn fail(&self, failure: Failure) {
+        if self.disk_fails.get() && failure.kind == Kind::Crash {
+            return;
+        }
         self.failure.borrow_mut().get_or_insert(failure);
     }
 
@@ -120,7 +126,11 @@ pub async fn live(known: Rc<Known>, plan: LifePlan, random: Random) {
 
 fn refused(what: &str) -> impl FnOnce(StorageError) -> Failure {
     let what = what.to_owned();
-    move |error| Failure::broken(4, format!("{what}: {error}"))
+    move |error| {
+        let what = format!("{what}: {error}");
+        let is_of_disk = error.is_io() || matches!(error, StorageError::Full { .. });
+        if is_of_disk { Failure::crash(what) } else { Failure::broken(4, what) }
+    }
 }
 
 async fn try_live(known: Rc<Known>, plan: LifePlan, mut random: Random) -> Result<(), Failure> {
@@ -140,6 +150,9 @@ async fn try_live(known: Rc<Known>, plan: LifePlan, mut random: Random) -> Resul
         .await
         .map_err(refused("the journals are not replayed"))?;
     for (name, reason) in &replayed.offline {
+        if known.disk_fails.get() {
+            return Err(Failure::crash(format!("{name} is offline: {reason}")));
+        }
         let is_known = |log: &&Rc<RefCell<LogModel>>| log.borrow().name == *name;
         let log = known.logs.iter().find(is_known);
         if !log.is_some_and(|log| log.borrow().rot.may_refuse()) {
@@ -228,8 +241,11 @@ impl Life {
         Ok(())
     }
 
-    /// Takes a refusal of what was hit by rot; any other is a failure.
+    /// Takes a refusal of what was hit by rot; any other is a failure, or the disk's.
     fn refuses(&self, slot: usize, what: &str) -> Result<(), Failure> {
+        if self.known.disk_fails.get() {
+            return Err(Failure::crash(what.to_owned()));
+        }
         let mut model = self.model(slot).borrow_mut();
         if !model.rot.may_refuse() {
             return Err(Failure::broken(4, what.to_owned()));
@@ -320,6 +336,11 @@ impl Life {
 
     /// A read of the batch at `from` was refused. Returns where the next one begins, if it may be.
     fn skips(&self, model: &LogModel, from: Offset, error: &ReadError) -> Result<Offset, Failure> {
+        if let ReadError::Storage(error) = error
+            && error.is_io()
+        {
+            return Err(Failure::crash(format!("{}: {error}", model.name)));
+        }
         let holding = model.batches.partition_point(|batch| batch.next_offset <= from);
         let segment_size_bytes = u64::from(self.plan.config.segment_size_bytes);
         match model.batches.get(holding) {
@@ -384,6 +405,9 @@ impl Life {
                     std::slice::from_ref(&known.batch),
                     how(log.latest_leader_epoch().unwrap_or(known.leader_epoch)),
                 );
+                if let Err(AppendError::Storage(error)) = appended {
+                    return Err(refused("a retry")(error));
+                }
                 let is_same = matches!(
                     appended,
                     Ok(Appended::Duplicate { base_offset, .. }) if base_offset == known.base_offset
@@ -410,6 +434,7 @@ impl Life {
                     known.fail(Failure::broken(1, what));
                 }
                 Ok(offset) => model.durable = model.durable.max(offset),
+                Err(_) if known.disk_fails.get() => {}
                 Err(_) if model.rot.may_refuse() => model.presence = Presence::Refusing,
                 Err(error) => known.fail(Failure::broken(4, format!("{}: {error}", model.name))),
             }
@@ -559,6 +584,7 @@ impl Life {
                 Ok(Appended::New { base_offset, next_offset }) if base_offset == model.end() => {
                     (base_offset, next_offset)
                 }
+                Err(AppendError::Storage(error)) => return Err(refused("an append")(error)),
                 other => {
                     let what =
                         format!("{}: an append at {} gives {other:?}", model.name, model.end());
@@ -583,6 +609,9 @@ impl Life {
 
     /// A clean stop, as a broker does it.
     async fn stop(&self) -> Result<(), Failure> {
+        if self.known.disk_fails.get() {
+            return Ok(());
+        }
         let mut offsets = Vec::new();
         let logs: Vec<_> = self.logs.borrow().clone();
         for (slot, log) in logs.iter().enumerate() {

@@ -9,4 +9,4 @@ mod raw;
 mod rot;
 mod run;
 
-pub use run::{LogOutcome, LogScenario, run};
+pub use run::{LogOutcome, LogScenario, any_disk_failure, run};

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use protocol::model::PartitionId;
-use reactor::sim::{Counters, Crash, Knobs, Random, Simulation};
+use reactor::sim::{Counters, Crash, DiskFaults, Knobs, Random, Simulation};
 use storage::{LogConfig, Settings, TopicPartition};
 
 use super::life::{DIRECTORY, Known, LifePlan, Mix, live};
@@ -28,6 +28,8 @@ pub struct LogScenario {
     pub log_count: i32,
     /// Probability that bits of a file flip between two lives, for the first time.
     pub rot: f64,
+    /// Probability that the disk fails, or is full, in a life.
+    pub disk_failure: f64,
     pub knobs: Knobs,
     pub plan: LifePlan,
 }
@@ -70,11 +72,15 @@ impl LogScenario {
         };
         let batch_size_bytes_max =
             [1_000, 10_000, 40_000][random.index(3)].min(u64::from(segment_size_bytes) - 600);
+        let rot = [0.0, 0.0, 0.3][random.index(3)];
+        // Not both: a checkpoint that cannot be read and a batch that has rotted look like a torn end.
+        let disk_failure = if rot > 0.0 { 0.0 } else { [0.0, 0.3][random.index(2)] };
         LogScenario {
             seed,
             life_count: random.within(6..16),
             log_count: random.within(1..6) as i32,
-            rot: [0.0, 0.0, 0.3][random.index(3)],
+            rot,
+            disk_failure,
             knobs,
             plan: LifePlan {
                 core_count: random.within(1..3) as u32,
@@ -99,8 +105,8 @@ impl fmt::Display for LogScenario {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "logs={} lives={} rot={} {:?} {}",
-            self.log_count, self.life_count, self.rot, self.plan, self.knobs
+            "logs={} lives={} rot={} disk_failure={} {:?} {}",
+            self.log_count, self.life_count, self.rot, self.disk_failure, self.plan, self.knobs
         )
     }
 }
@@ -129,6 +135,7 @@ pub fn run(scenario: &LogScenario, prepare: &dyn Fn(&Simulation)) -> Result<LogO
         deletions: Cell::new(0),
         deleted_segments: Cell::new(0),
         refusals: Cell::new(0),
+        disk_fails: Cell::new(false),
         is_stopping: Cell::new(false),
         has_stopped: Cell::new(false),
     });
@@ -139,16 +146,28 @@ pub fn run(scenario: &LogScenario, prepare: &dyn Fn(&Simulation)) -> Result<LogO
         if is_last {
             simulation.set_knobs(Knobs::default());
         }
+        known.disk_fails.set(false);
         known.is_stopping.set(false);
         known.has_stopped.set(false);
         let plan = LifePlan { is_last, ..scenario.plan.clone() };
         let workload = simulation.random(&format!("life {life}"));
         let client = simulation.spawn_client(node, live(known.clone(), plan, workload));
         let is_over = || known.has_failed() || known.has_stopped.get();
+        let mut loses_power = false;
         if is_last {
             simulation.run_until(is_over, LIMIT);
         } else {
             let span = Duration::from_micros(5_000 << random.below(11));
+            if random.chance(scenario.disk_failure) {
+                // From the start on, or when all is under way.
+                let healthy = random.below(2) as u32 * span;
+                simulation.run_until(is_over, healthy);
+                known.disk_fails.set(!known.has_stopped.get());
+                let failing = any_disk_failure(&mut random);
+                loses_power |= failing.flush_error > 0.0;
+                let is_set = simulation.set_disk_faults(node, Path::new(DIRECTORY), failing);
+                is_set.expect("a node has a disk");
+            }
             simulation.run_until(is_over, span + random.span(&(Duration::ZERO..span)));
             if random.chance(0.3) {
                 known.is_stopping.set(true);
@@ -163,8 +182,12 @@ pub fn run(scenario: &LogScenario, prepare: &dyn Fn(&Simulation)) -> Result<LogO
         if is_last && !known.has_stopped.get() {
             return Err(Failure::liveness(format!("not within {LIMIT:?}: logs are open")));
         }
-        let crash = if random.chance(0.6) { Crash::PowerLoss } else { Crash::Kill };
+        loses_power |= random.chance(0.6);
+        let crash = if loses_power { Crash::PowerLoss } else { Crash::Kill };
         simulation.crash(node, crash);
+        let is_mended =
+            simulation.set_disk_faults(node, Path::new(DIRECTORY), DiskFaults::default());
+        is_mended.expect("a node has a disk");
         drop(client);
         let was_clean = known.has_stopped.get();
         tracing::info!(life, was_clean, ?crash, "a life ends");
@@ -192,4 +215,17 @@ pub fn run(scenario: &LogScenario, prepare: &dyn Fn(&Simulation)) -> Result<LogO
         marks: simulation.marks(),
         counters: simulation.counters(),
     })
+}
+
+/// One kind of refusal, seldom, often or always; or no room for anything more. After a flush that fails
+/// nobody knows what a disk still shows and does not have: only a loss of power tells.
+pub fn any_disk_failure(random: &mut Random) -> DiskFaults {
+    let probability = [0.01, 0.2, 1.0][random.index(3)];
+    let nothing = DiskFaults::default();
+    match random.below(4) {
+        0 => DiskFaults { read_error: probability, ..nothing },
+        1 => DiskFaults { write_error: probability, ..nothing },
+        2 => DiskFaults { flush_error: probability, is_flush_full: random.chance(0.3), ..nothing },
+        _ => DiskFaults { capacity_bytes: Some(0), ..nothing },
+    }
 }
