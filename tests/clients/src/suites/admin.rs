@@ -2,9 +2,10 @@
 
 use super::kafka_tools::ask;
 use super::round::Round;
+use crate::expect::check_lines;
 use crate::process::{CLIENT_DEADLINE, run};
 use crate::tools::{KafkaTool, root};
-use crate::{Broker, Quorum, Tools};
+use crate::{Broker, Kind, Quorum, Tools};
 use anyhow::{Result, ensure};
 use std::path::PathBuf;
 
@@ -18,9 +19,8 @@ fn program(name: &str) -> PathBuf {
 pub fn administer(round: &mut Round, broker: &Broker) {
     let bootstrap = broker.bootstrap();
     let dirs: Vec<_> = round.site.log_dirs().to_vec();
-    let expected = program("admin_behaviour.txt");
     let name = round.case_name("an administrator is answered as by Apache Kafka, errors included");
-    round.report.case(&name, NEEDS, |tools| behaves(tools, &bootstrap, &expected));
+    round.report.case(&name, NEEDS, |tools| behaves(tools, &bootstrap, broker.kind()));
     let name = round.case_name("kafka-topics alters, and deletes what it matches");
     round.report.case(&name, NEEDS, |tools| topics(tools, &bootstrap));
     let name = round.case_name("kafka-metadata-quorum describes its one voter");
@@ -56,25 +56,11 @@ pub fn administer(round: &mut Round, broker: &Broker) {
     });
 }
 
-/// Every line of the program is as expected. `UPDATE_EXPECT=1` takes what Apache Kafka says.
-fn behaves(tools: &Tools, bootstrap: &str, expected: &std::path::Path) -> Result<()> {
+/// Every line of the program is as Apache Kafka's.
+fn behaves(tools: &Tools, bootstrap: &str, kind: Kind) -> Result<()> {
     let mut command = tools.kafka_program(&program("AdminBehaviour.java"));
     let said = run(command.arg(bootstrap), "", CLIENT_DEADLINE)?.success()?;
-    let is_kafka = std::env::var("MILLRACE_TEST_BROKER").as_deref() == Ok("kafka");
-    if is_kafka && std::env::var_os("UPDATE_EXPECT").is_some() {
-        std::fs::write(expected, &said)?;
-    }
-    let wanted = std::fs::read_to_string(expected)?;
-    let differ: Vec<String> = wanted
-        .lines()
-        .zip(said.lines())
-        .filter(|(wanted, said)| wanted != said)
-        .map(|(wanted, said)| format!("wanted {wanted}\n  said {said}"))
-        .collect();
-    ensure!(differ.is_empty(), "{} answers differ:\n{}", differ.len(), differ.join("\n"));
-    let (wanted, said) = (wanted.lines().count(), said.lines().count());
-    ensure!(wanted == said, "{said} answers instead of {wanted}");
-    Ok(())
+    check_lines(kind, "tests/clients/kafka/admin_behaviour.txt", &said)
 }
 
 fn topics(tools: &Tools, bootstrap: &str) -> Result<()> {
