@@ -92,9 +92,9 @@ impl Inner {
         })
     }
 
-    /// Waits until all below `until`, for which a flush was asked, is flushed in segments, its leader epochs
-    /// are in their file, and the segments before `active`, the active one of then, are complete. That one may have rolled since: it is
-    /// complete when the rest of it is written, which may be long after.
+    /// Waits until all below `until`, for which a flush was asked, is flushed in segments, its leader
+    /// epochs are in their file, and the segments before `active`, the active one of then, are complete.
+    /// That one may have rolled since: it is complete when the rest of it is written, perhaps long after.
     async fn wait_on_disk(
         &self,
         until: Offset,
@@ -104,7 +104,7 @@ impl Inner {
         loop {
             let changed = {
                 let state = self.state.borrow();
-                let is_complete = !(state.epochs_due && state.epochs_changed)
+                let is_complete = !state.awaits_epochs()
                     && state.first_unsealed().is_none_or(|unsealed| unsealed >= active);
                 let is_there = (is_complete && state.progress.flushed().offset >= until)
                     || reactor::planted!(recovery_point_from_journal);

@@ -327,9 +327,14 @@ impl State {
         self.active_mut().file = None;
     }
 
+    /// A checkpoint waits until the file of leader epochs is written.
+    pub(super) fn awaits_epochs(&self) -> bool {
+        self.epochs_due && self.epochs_changed
+    }
+
     fn next_step(&self) -> Option<Step> {
         // A cut writes the file itself.
-        if self.epochs_changed && self.epochs_due && !self.is_being_cut {
+        if self.awaits_epochs() && !self.is_being_cut {
             return Some(Step::WriteEpochs { text: self.epochs.encode() });
         }
         let written = self.progress.written();
