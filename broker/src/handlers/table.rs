@@ -197,6 +197,9 @@ mod tests {
          asked |\n\
          | Fetch | to go on with a session of another connection | goes on | goes on, or \
          FETCH_SESSION_ID_NOT_FOUND where another core has it | cores share nothing (ADR 0153) |\n\
+         | ListOffsets | the largest time (-3), of a record that DeleteRecords has cut off within its segment \
+         | that record's offset, below the log start | the largest of the records that are left | a \
+         consumer that seeks there gets OFFSET_OUT_OF_RANGE |\n\
          | FindCoordinator | any group or transaction | its coordinator | COORDINATOR_NOT_AVAILABLE | there \
          are no coordinators yet |\n";
 

@@ -31,20 +31,29 @@ impl RecordBatch {
         })
     }
 
-    /// The first record that has the batch's largest timestamp: `None` when the batch has no record, or
-    /// compaction took that one. For ListOffsets' MAX_TIMESTAMP (KIP-734).
+    /// Of the records from `from_offset` on, the first that has the largest timestamp among them; `None`
+    /// when there is none. For ListOffsets' MAX_TIMESTAMP (KIP-734).
     pub fn first_at_max_timestamp(
         &self,
+        from_offset: Offset,
         decompressed_size_bytes_max: usize,
     ) -> Result<Option<TimestampAndOffset>, RecordError> {
+        let mut largest: Option<TimestampAndOffset> = None;
         let max_timestamp = self.header().max_timestamp;
-        self.first_where(decompressed_size_bytes_max, |record| record.timestamp == max_timestamp)
+        let at_max = self.first_where(decompressed_size_bytes_max, |record| {
+            let is_larger = largest.is_none_or(|known| record.timestamp > known.timestamp);
+            if record.offset >= from_offset && is_larger {
+                largest = Some(*record);
+            }
+            largest.is_some_and(|largest| largest.timestamp == max_timestamp)
+        })?;
+        Ok(at_max.or(largest))
     }
 
     fn first_where(
         &self,
         decompressed_size_bytes_max: usize,
-        is_wanted: impl Fn(&TimestampAndOffset) -> bool,
+        mut is_wanted: impl FnMut(&TimestampAndOffset) -> bool,
     ) -> Result<Option<TimestampAndOffset>, RecordError> {
         let mut found = Ok(None);
         walk(self, decompressed_size_bytes_max, |_index, skeleton| {

@@ -205,7 +205,8 @@ fn records_are_found_by_timestamp() {
         ("log_append_time", Some((TIME, 3))),
         ("emptied", None),
     ] {
-        let found = golden(name).batch().first_at_max_timestamp(DECOMPRESSED_SIZE_BYTES_MAX);
+        let found =
+            golden(name).batch().first_at_max_timestamp(Offset(0), DECOMPRESSED_SIZE_BYTES_MAX);
         assert_eq!(found.unwrap().map(as_pair), want, "{name}");
     }
 }

@@ -89,7 +89,7 @@ fn exercise_batch(batch: &RecordBatch, limit: usize) {
     let records = batch.records(limit).map_or(0, |records| records.flatten().count());
     assert!(records <= limit.max(batch.size_bytes()), "{records} records");
     let _ = batch.first_at_or_after(TimestampMs(0), Offset(0), limit);
-    let _ = batch.first_at_max_timestamp(limit);
+    let _ = batch.first_at_max_timestamp(Offset(0), limit);
     let header = batch.header();
     assert!(header.next_offset() > header.base_offset);
     let _ = header.last_sequence();

@@ -38,7 +38,10 @@ impl Inner {
         let mut largest: Option<(TimestampMs, Offset)> = None;
         for segment in self.segment_offsets() {
             let mut found = self.segment_max_timestamp(segment).await?;
-            if found.is_some_and(|(_, offset)| offset < start) {
+            if segment < start
+                && let Some((_, offset)) = found
+                && self.is_cut(offset, start).await?
+            {
                 found = self.max_timestamp_behind(start, segment).await?;
             }
             if let Some((timestamp, offset)) = found
@@ -51,15 +54,21 @@ impl Inner {
             return Ok(None);
         };
         self.find(offset.max(start), |batch| {
-            if batch.header().max_timestamp != timestamp {
-                return Ok(None);
-            }
-            if batch.header().base_offset >= start {
-                return batch.first_at_max_timestamp(DECOMPRESSED_SIZE_BYTES_MAX);
-            }
             batch.first_at_or_after(timestamp, start, DECOMPRESSED_SIZE_BYTES_MAX)
         })
         .await
+    }
+
+    /// Whether the batch at `offset` begins before `start`.
+    async fn is_cut(&self, offset: Offset, start: Offset) -> Result<bool, StorageError> {
+        if offset < start {
+            return Ok(true);
+        }
+        let batch = self.find(offset, |batch| {
+            let (timestamp, offset) = (batch.header().max_timestamp, batch.header().base_offset);
+            Ok(Some(TimestampAndOffset { timestamp, offset }))
+        });
+        Ok(batch.await?.is_some_and(|batch| batch.offset < start))
     }
 
     /// The largest timestamp of the batches of `segment` from the one that holds `start` on: the index
@@ -75,7 +84,14 @@ impl Inner {
         };
         let mut largest: Option<(TimestampMs, Offset)> = None;
         self.find(start, |batch| {
-            let (timestamp, offset) = (batch.header().max_timestamp, batch.header().last_offset());
+            let offset = batch.header().last_offset();
+            let timestamp = match batch.header().base_offset < start {
+                true => match batch.first_at_max_timestamp(start, DECOMPRESSED_SIZE_BYTES_MAX)? {
+                    Some(found) => found.timestamp,
+                    None => return Ok(None),
+                },
+                false => batch.header().max_timestamp,
+            };
             if largest.is_none_or(|(known, _)| timestamp > known) {
                 largest = Some((timestamp, offset));
             }

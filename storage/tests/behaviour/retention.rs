@@ -161,6 +161,23 @@ fn a_deleted_file_stays_for_its_delay_and_no_longer() {
 }
 
 #[test]
+fn the_largest_time_is_that_of_records_that_are_left() {
+    in_both_worlds(|directory| async move {
+        let log = create(&directory).await;
+        // Its largest time is that of its first record, as a header says of all of them.
+        append(&log, &batch_with_step(9000, 10, -10));
+        append(&log, &batch(2000, 10, 10));
+        log.flush().await.expect("durable");
+        log.set_high_watermark(log.log_end_offset());
+        for (start, largest) in [(0, (0, 9000)), (3, (3, 8970)), (9, (9, 8910)), (10, (19, 2009))] {
+            log.raise_log_start(Offset(start)).expect("in range");
+            let found = log.max_timestamp().await.expect("searched").expect("a record");
+            assert_eq!((found.offset.0, found.timestamp.0), largest, "from {start}");
+        }
+    });
+}
+
+#[test]
 fn searches_by_time_see_nothing_below_the_log_start() {
     in_both_worlds(|directory| async move {
         let log = create(&directory).await;
