@@ -15,7 +15,8 @@ pub struct Settings {
     pub journal_file_size_bytes_first: u64,
     /// Each further file is larger than the one before, up to this.
     pub journal_file_size_bytes_max: u64,
-    /// What a core's journal in a log directory may hold, and a replay have to read.
+    /// What a core's journal in a log directory may hold, and a replay have to read. Half as much,
+    /// in the journal or past it, brings a checkpoint on: it is what a start has to scan.
     pub journal_size_bytes_max: u64,
     /// Index entries of one log, in bytes, that a checkpoint keeps itself; more of them are put into
     /// the index files first. An entry stands for 4 KiB of log.

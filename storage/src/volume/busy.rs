@@ -146,6 +146,9 @@ impl Volume {
         if !log.is_awake.get() {
             self.busy().keep(log);
         }
+        if self.is_checkpoint_due() {
+            self.busy().upkeep.notify_all();
+        }
     }
 
     /// Forgets a log of which no bytes are on their way any more.

@@ -56,8 +56,11 @@ impl Volume {
         }
     }
 
+    /// What came since the last checkpoint, into the journal or past it, is as much as a start is to
+    /// go through.
     pub(super) fn is_checkpoint_due(&self) -> bool {
-        self.journaled_bytes.get() >= self.settings.journal_size_bytes_max / 2
+        let since_last = self.journaled_bytes.get().max(self.dirty.appended_bytes());
+        since_last >= self.settings.journal_size_bytes_max / 2
     }
 
     /// Writes logs out until a quarter of what may be dirty is.
@@ -89,6 +92,7 @@ impl Volume {
         let journal = self.journal.borrow().clone();
         let mark = journal.as_ref().map(Journal::mark);
         self.journaled_bytes.set(0);
+        self.dirty.restart_count();
         if reactor::planted!(recycle_before_segment_flush)
             && let (Some(journal), Some(mark)) = (&journal, mark)
         {

@@ -10,12 +10,19 @@ use reactor::sync::Notify;
 pub(super) struct DirtyTotal {
     size_bytes: Cell<u64>,
     size_bytes_max: u64,
+    /// Appended since [`Self::restart_count`].
+    appended_bytes: Cell<u64>,
     fell: Notify,
 }
 
 impl DirtyTotal {
     pub(super) fn new(size_bytes_max: u64) -> Rc<Self> {
-        Rc::new(DirtyTotal { size_bytes: Cell::new(0), size_bytes_max, fell: Notify::new() })
+        Rc::new(DirtyTotal {
+            size_bytes: Cell::new(0),
+            size_bytes_max,
+            appended_bytes: Cell::new(0),
+            fell: Notify::new(),
+        })
     }
 
     pub(super) fn size_bytes(&self) -> u64 {
@@ -24,6 +31,15 @@ impl DirtyTotal {
 
     pub(super) fn size_bytes_max(&self) -> u64 {
         self.size_bytes_max
+    }
+
+    pub(super) fn appended_bytes(&self) -> u64 {
+        self.appended_bytes.get()
+    }
+
+    /// Counts appended bytes from 0 again.
+    pub(super) fn restart_count(&self) {
+        self.appended_bytes.set(0);
     }
 
     /// Time to write something out: before anyone waits.
@@ -69,6 +85,7 @@ impl DirtyBytes {
     pub(crate) fn add(&mut self, size_bytes: u64) {
         self.size_bytes += size_bytes;
         self.total.size_bytes.set(self.total.size_bytes.get() + size_bytes);
+        self.total.appended_bytes.set(self.total.appended_bytes.get() + size_bytes);
     }
 
     pub(crate) fn subtract(&mut self, size_bytes: u64) {
