@@ -43,11 +43,14 @@ pub struct Opening {
     pub recovery_point: Offset,
     /// From `log-start-offset-checkpoint`: `DeleteRecords` may have moved it into a segment.
     pub log_start_offset: Offset,
-    /// Where the log ended, flushed, when this start had replayed the journal into it; else 0.
+    /// Where the log ended, flushed, when this start had replayed the journal into it, or where a
+    /// truncation has it end; else 0.
     pub replayed_end: Offset,
     /// The core checkpoint's entries of the partition by name, one per incarnation of its topic.
     /// Where there are any, Kafka's two checkpoints above are the older ones, and not used.
     pub checkpoints: Vec<Arc<PartitionCheckpoint>>,
+    /// There may have been newer ones, which have taken back what these say to be flushed.
+    pub checkpoints_damaged: bool,
 }
 
 /// Who made the records of an append, which says how far their producer's state is checked.

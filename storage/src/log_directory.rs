@@ -203,6 +203,7 @@ impl LogDirectory {
             log_start_offset: checkpoint(&self.log_start_offsets),
             replayed_end: checkpoint(&self.replayed_ends),
             checkpoints: self.core_checkpoint.of(partition),
+            checkpoints_damaged: self.core_checkpoint.is_damaged(),
         }
     }
 

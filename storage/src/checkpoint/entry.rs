@@ -14,7 +14,9 @@ pub struct PartitionCheckpoint {
     /// Grows with each entry of the partition.
     pub(crate) generation: u64,
     pub(crate) log_start_offset: i64,
-    /// `None` where nothing is claimed: a truncation has begun.
+    /// All below is flushed in segments.
+    pub(crate) flushed_end: i64,
+    /// `None` where nothing more is claimed: a truncation to `flushed_end` has begun.
     pub(crate) log: Option<LogCheckpoint>,
 }
 

@@ -14,7 +14,7 @@ use protocol::model::{PartitionId, TopicId, Uuid};
 use super::entry::PartitionCheckpoint;
 
 const MAGIC: [u8; 8] = *b"mr-chkpt";
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 const HEADER_SIZE_BYTES: usize = 20;
 const FRAME_HEADER_SIZE_BYTES: usize = 36;
 /// Of a frame, what its CRC does not cover: its size and the CRC.
@@ -134,7 +134,7 @@ fn parse_header(bytes: &[u8]) -> Result<usize, &'static str> {
         return Err("it does not begin as a checkpoint does");
     }
     if read_u32(bytes, 8) != Some(VERSION) {
-        return Err("its version is not 1");
+        return Err("it is of another version");
     }
     let count = read_u32(bytes, 12).ok_or("it is cut short")?;
     if read_u32(bytes, 16) != bytes.get(..16).map(crc32c::crc32c) {
@@ -154,6 +154,7 @@ mod tests {
             topic_id: *b"0123456789abcdef",
             generation,
             log_start_offset: 3,
+            flushed_end: 3,
             log: None,
         }
     }

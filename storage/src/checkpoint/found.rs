@@ -24,6 +24,8 @@ const STALE_COUNT_MAX: usize = 64;
 pub(crate) struct Found {
     /// By name: of several incarnations of a topic, each has its own.
     entries: BTreeMap<TopicPartition, Vec<Arc<PartitionCheckpoint>>>,
+    /// Of what a file holds, something cannot be read: it may have been newer than what is found.
+    is_damaged: bool,
 }
 
 impl Found {
@@ -38,6 +40,7 @@ impl Found {
             Ok(entry) => entry,
             Err(reason) => {
                 tracing::warn!(directory = %directory.display(), reason, "skipping an entry");
+                self.is_damaged = true;
                 return false;
             }
         };
@@ -47,6 +50,11 @@ impl Found {
             self.entries.entry(name).or_default().push(Arc::new(entry));
         }
         exists
+    }
+
+    /// Whether there may have been newer entries, as those of truncations that take claims back.
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.is_damaged
     }
 
     pub(crate) fn of(&self, partition: &TopicPartition) -> Vec<Arc<PartitionCheckpoint>> {
@@ -66,17 +74,18 @@ pub(crate) fn is_checkpoint(name: &str) -> bool {
 /// Reads the checkpoint files among `names`, those in `directory`. `exists` says which partitions
 /// are there. Where too much of what the files hold is stale, they are replaced by one.
 ///
-/// A damaged file counts up to its damage: an older entry, or none, costs a longer scan.
+/// A damaged file counts up to its damage: an older entry, or none, costs a longer scan, and what it
+/// says to have been flushed may be cut off since.
 pub(crate) async fn read(
     directory: &Path,
     names: &[String],
     exists: impl Fn(&TopicPartition) -> bool,
 ) -> Result<Found, StorageError> {
     let names: Vec<&String> = names.iter().filter(|name| is_checkpoint(name)).collect();
-    let (newest, frame_count) = newest(directory, &names).await?;
-    let mut found = Found::default();
+    let Newest { frames, frame_count, is_damaged } = newest(directory, &names).await?;
+    let mut found = Found { is_damaged, ..Found::default() };
     let mut live: Vec<Frame> = Vec::new();
-    for frame in newest.into_values() {
+    for frame in frames.into_values() {
         let is_live = found.add(directory, &frame, &exists);
         live.extend(is_live.then_some(frame));
     }
@@ -89,8 +98,9 @@ pub(crate) async fn read(
 /// As [`read`], and changes nothing.
 pub(crate) async fn peek(directory: &Path, names: &[String]) -> Result<Found, StorageError> {
     let names: Vec<&String> = names.iter().filter(|name| is_checkpoint(name)).collect();
-    let mut found = Found::default();
-    for frame in newest(directory, &names).await?.0.into_values() {
+    let Newest { frames, is_damaged, .. } = newest(directory, &names).await?;
+    let mut found = Found { is_damaged, ..Found::default() };
+    for frame in frames.into_values() {
         found.add(directory, &frame, &|_| true);
     }
     Ok(found)
@@ -101,20 +111,25 @@ pub(crate) async fn damage(path: &Path) -> Result<Option<(u64, &'static str)>, S
     Ok(file::parse(read_bytes(path).await?.unwrap_or_default()).1)
 }
 
-/// The newest frame of each key in the files `names`, and how many frames they hold.
-async fn newest(
-    directory: &Path,
-    names: &[&String],
-) -> Result<(BTreeMap<Key, Frame>, usize), StorageError> {
-    let mut newest: BTreeMap<Key, Frame> = BTreeMap::new();
-    let mut frame_count = 0;
+/// What some files hold together.
+struct Newest {
+    /// The newest of each key.
+    frames: BTreeMap<Key, Frame>,
+    /// Of all.
+    frame_count: usize,
+    is_damaged: bool,
+}
+
+async fn newest(directory: &Path, names: &[&String]) -> Result<Newest, StorageError> {
+    let mut newest = Newest { frames: BTreeMap::new(), frame_count: 0, is_damaged: false };
     for name in names {
-        let frames = read_file(&directory.join(name)).await?;
-        frame_count += frames.len();
-        frames.into_iter().for_each(|frame| keep_newest(&mut newest, frame));
+        let (frames, is_damaged) = read_file(&directory.join(name)).await?;
+        newest.frame_count += frames.len();
+        newest.is_damaged |= is_damaged;
+        frames.into_iter().for_each(|frame| keep_newest(&mut newest.frames, frame));
         reactor::task::yield_now().await;
     }
-    Ok((newest, frame_count))
+    Ok(newest)
 }
 
 /// One file instead of all: it is durable before the others go.
@@ -147,10 +162,10 @@ pub(super) fn keep_newest(frames: &mut BTreeMap<Key, Frame>, frame: Frame) {
     }
 }
 
-/// The frames of a file, up to its first damage; none where there is no file.
-pub(super) async fn read_file(path: &Path) -> Result<Vec<Frame>, StorageError> {
+/// The frames of a file, up to its first damage, and whether it has one; none where there is no file.
+pub(super) async fn read_file(path: &Path) -> Result<(Vec<Frame>, bool), StorageError> {
     let Some(bytes) = read_bytes(path).await? else {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), false));
     };
     let (frames, damage) = file::parse(bytes);
     if let Some((position, reason)) = damage {
@@ -159,7 +174,7 @@ pub(super) async fn read_file(path: &Path) -> Result<Vec<Frame>, StorageError> {
             "the core checkpoint is damaged: what it does not tell is read from the logs"
         );
     }
-    Ok(frames)
+    Ok((frames, damage.is_some()))
 }
 
 async fn read_bytes(path: &Path) -> Result<Option<Bytes>, StorageError> {

@@ -62,7 +62,8 @@ impl CoreCheckpoint {
     async fn merge(&self) -> Result<(), StorageError> {
         let mut frames = BTreeMap::new();
         for path in [&self.base, &self.changes] {
-            read_file(path).await?.into_iter().for_each(|frame| keep_newest(&mut frames, frame));
+            let (found, _is_damaged) = read_file(path).await?;
+            found.into_iter().for_each(|frame| keep_newest(&mut frames, frame));
             reactor::task::yield_now().await;
         }
         let changed: Vec<Frame> = self.changed.borrow().values().cloned().collect();

@@ -33,7 +33,7 @@ impl Inner {
                 return Ok(None);
             }
             state.checkpoint_generation += 1;
-            let entry = self.entry(&state, Some(state.log_checkpoint()));
+            let entry = self.entry(&state, now.log_end_offset, Some(state.log_checkpoint()));
             (entry, now, state.active().base_offset, state.truncations)
         };
         let Some(entry) = entry else {
@@ -57,8 +57,9 @@ impl Inner {
         Ok(Some(entry))
     }
 
-    /// Takes back what the checkpoint claims of this log, durably: its files are about to be cut.
-    pub(super) async fn withdraw_checkpoint(&self) -> Result<(), StorageError> {
+    /// Takes back what the checkpoint claims of this log above `end`, durably: its files are about to be
+    /// cut there.
+    pub(super) async fn withdraw_checkpoint(&self, end: Offset) -> Result<(), StorageError> {
         let Some(checkpoint) = self.volume.checkpoint() else {
             return Ok(());
         };
@@ -71,7 +72,7 @@ impl Inner {
             state.checkpointed = None;
             // Newer than what may be on its way: that one loses.
             state.checkpoint_generation += 1;
-            self.entry(&state, None)
+            self.entry(&state, end, None)
         };
         if reactor::planted!(checkpoint_kept_at_truncation) {
             return Ok(());
@@ -80,7 +81,12 @@ impl Inner {
         checkpoint.write(&entries).await
     }
 
-    fn entry(&self, state: &State, log: Option<LogCheckpoint>) -> Option<PartitionCheckpoint> {
+    fn entry(
+        &self,
+        state: &State,
+        flushed_end: Offset,
+        log: Option<LogCheckpoint>,
+    ) -> Option<PartitionCheckpoint> {
         let name = self.name.as_ref()?;
         Some(PartitionCheckpoint {
             topic: name.topic.clone(),
@@ -88,6 +94,7 @@ impl Inner {
             topic_id: self.topic_id?.0,
             generation: state.checkpoint_generation,
             log_start_offset: state.log_start_offset.0,
+            flushed_end: flushed_end.0,
             log,
         })
     }

@@ -338,26 +338,31 @@ impl Inner {
             let later = state.segments.range(cut.next()..).map(|(&base, _)| base);
             (cut, later.rev().collect::<Vec<_>>())
         };
-        let position = self.position_of(offset).await?;
+        let (end, position) = self.position_of(offset).await?;
         // Everything is in flushed segments, so that the journal's records may become void before the
         // cut. After it would be too late: a crash between the two would leave records that say the
         // cut part was durable.
         self.fence(FenceKind::Truncation).await?;
-        self.withdraw_checkpoint().await?;
+        self.withdraw_checkpoint(end).await?;
         // A checkpoint may have had leader epochs written meanwhile; from here on none does.
         self.quiesce().await;
-        let outcome = self.cut(cut, position, &later).await;
-        if let Err(error) = &outcome
-            && !self.is_deleted()
-        {
-            // Half of it may have happened: what the files hold is not what the state says.
-            self.volume.log_failed(self, error.clone());
+        let outcome = self.cut((cut, position, end), &later).await;
+        match &outcome {
+            Err(error @ (StorageError::CorruptBatch { .. } | StorageError::LostRecords { .. })) => {
+                // What is left of it has rotted: no other log has to do with that.
+                self.poison(error.clone());
+            }
+            Err(error) if !self.is_deleted() => {
+                // Half of it may have happened: what the files hold is not what the state says.
+                self.volume.log_failed(self, error.clone());
+            }
+            Err(_) | Ok(()) => {}
         }
         outcome
     }
 
-    /// Where in its segment the batch begins that holds `offset`.
-    async fn position_of(&self, offset: Offset) -> Result<u32, StorageError> {
+    /// The base offset of the batch that holds `offset`, and where in its segment it begins.
+    async fn position_of(&self, offset: Offset) -> Result<(Offset, u32), StorageError> {
         let wanted = Selection {
             from: offset,
             size_bytes_max: 0,
@@ -372,7 +377,7 @@ impl Inner {
         // The position is the size of all batches before it, which the scan of the cut segment
         // counts: here only where to stop.
         let base_offset = batch.base_offset.unwrap_or(offset);
-        self.position_of_base(base_offset).await
+        Ok((base_offset, self.position_of_base(base_offset).await?))
     }
 
     /// Where in its segment the batch begins whose base offset is `base_offset`.
@@ -409,11 +414,10 @@ impl Inner {
     }
 
     /// Cuts the files, durably and from the end, so that a crash leaves no gap; then takes the state
-    /// from them anew.
+    /// from them anew. The log is to end at `end`, at `position` of `segment`.
     async fn cut(
         &self,
-        segment: Offset,
-        position: u32,
+        (segment, position, end): (Offset, u32, Offset),
         later: &[Offset],
     ) -> Result<(), StorageError> {
         for &base_offset in later {
@@ -430,6 +434,7 @@ impl Inner {
             let opening = Opening {
                 clean: false,
                 recovery_point: segment,
+                replayed_end: end,
                 log_start_offset: state.log_start_offset,
                 ..Opening::default()
             };

@@ -22,6 +22,8 @@ pub(super) struct Known<'a> {
     pub(super) stop: Stop,
     /// All below was flushed: a log that ends before it has lost what was durable.
     pub(super) flushed_end: Offset,
+    /// A truncation has begun, and nobody knows whether it is durable as far as it has come.
+    pub(super) was_being_cut: bool,
     /// After an unclean stop the scan begins in the segment that holds this offset, or in it.
     pub(super) scan_from: Offset,
     pub(super) log_start_offset: Offset,
@@ -44,6 +46,7 @@ impl<'a> Known<'a> {
         let nothing = Known {
             stop: if opening.clean { Stop::Clean } else { Stop::Unclean },
             flushed_end: opening.replayed_end,
+            was_being_cut: false,
             scan_from: Offset::ZERO,
             log_start_offset: Offset::ZERO,
             high_watermark: Offset::ZERO,
@@ -53,9 +56,14 @@ impl<'a> Known<'a> {
         match entry {
             Some(entry) => {
                 let log = entry.log.as_ref();
-                let recovery_point = log.map_or(Offset::ZERO, |log| Offset(log.recovery_point));
+                let flushed_end = match (opening.checkpoints_damaged, opening.clean) {
+                    (false, _) => Offset(entry.flushed_end),
+                    (true, true) => opening.recovery_point,
+                    (true, false) => Offset::ZERO,
+                };
                 Known {
-                    flushed_end: recovery_point.max(opening.replayed_end),
+                    flushed_end: flushed_end.max(opening.replayed_end),
+                    was_being_cut: log.is_none(),
                     log_start_offset: Offset(entry.log_start_offset),
                     high_watermark: log.map_or(Offset::ZERO, |log| Offset(log.high_watermark)),
                     generation: entry.generation,

@@ -67,6 +67,10 @@ pub(crate) async fn load(
     }
     let context = Context { volume, directory, config, now };
     let (known, resumed) = context.check(known, &listing).await?;
+    if known.was_being_cut {
+        // Segments that are gone must not come back.
+        reactor::directory::sync(directory).await.map_err(StorageError::io("flush", directory))?;
+    }
     let first = listing.segments.keys().next().copied();
     let is_all_scanned = known.stop == Stop::Unclean
         && resumed.is_none()
@@ -255,8 +259,8 @@ impl Context<'_> {
                 return Ok(None);
             }
         }
-        if stop == Stop::Unclean && segment.next_offset > known.flushed_end {
-            // What was found behind that need not have been flushed.
+        let may_be_unflushed = segment.next_offset > known.flushed_end || known.was_being_cut;
+        if stop == Stop::Unclean && may_be_unflushed {
             file.flush().await.map_err(StorageError::io("flush", path))?;
         }
         Ok(next)

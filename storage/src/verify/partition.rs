@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use protocol::model::Offset;
+use protocol::model::{LeaderEpoch, Offset};
 
 use super::directory::Check;
 use super::finding::Severity;
@@ -22,6 +22,7 @@ pub(super) struct Expected {
     pub(super) log_start_offset: Option<Offset>,
     pub(super) high_watermark: Option<Offset>,
     pub(super) checkpointed: Vec<Arc<PartitionCheckpoint>>,
+    pub(super) is_checkpoint_damaged: bool,
 }
 
 const REBUILT: &str = "the next start rebuilds it";
@@ -82,9 +83,9 @@ pub(super) async fn verify_partition(
     let of_topic = expected
         .checkpointed
         .iter()
-        .find(|entry| topic_id.is_some_and(|topic_id| entry.topic_id == topic_id.0))
-        .and_then(|entry| entry.log.as_ref());
-    let claimed = of_topic.map(|log| Offset(log.recovery_point));
+        .find(|entry| topic_id.is_some_and(|topic_id| entry.topic_id == topic_id.0));
+    let claimed =
+        of_topic.filter(|_| !expected.is_checkpoint_damaged).map(|entry| Offset(entry.flushed_end));
     let flushed_end = if expected.is_clean { claimed.or(expected.recovery_point) } else { claimed };
     let mut epochs = LeaderEpochs::default();
     let mut end = Offset::ZERO;
@@ -104,7 +105,29 @@ pub(super) async fn verify_partition(
     let first = segments.first().map_or(Offset::ZERO, |&(first, _)| first);
     verify_offsets(directory, expected, (first, end), flushed_end, check);
     verify_snapshots(directory, &snapshots, end, check).await?;
-    verify_epochs(directory, &epochs, check).await
+    let (checkpointed, scanned_from): (&[_], _) = match of_topic.map(|entry| &entry.log) {
+        Some(Some(log)) => (&log.leader_epochs, Offset(log.recovery_point)),
+        Some(None) => (&[], Offset::ZERO),
+        None => (&[], expected.recovery_point.unwrap_or_default()),
+    };
+    let mended_epochs = MendedEpochs { is_clean: expected.is_clean, checkpointed, scanned_from };
+    verify_epochs(directory, &epochs, &mended_epochs, check).await
+}
+
+/// What the next start knows of leader epochs beside their file, which a crash leaves behind the batches.
+struct MendedEpochs<'a> {
+    is_clean: bool,
+    /// Epochs with their start offsets.
+    checkpointed: &'a [(i32, i64)],
+    /// Batches from here on are read.
+    scanned_from: Offset,
+}
+
+impl MendedEpochs<'_> {
+    fn has(&self, leader_epoch: LeaderEpoch, start_offset: Offset) -> bool {
+        let is_checkpointed = self.checkpointed.contains(&(leader_epoch.0, start_offset.0));
+        !self.is_clean && (is_checkpointed || start_offset >= self.scanned_from)
+    }
 }
 
 fn verify_offsets(
@@ -156,6 +179,7 @@ async fn verify_snapshots(
 async fn verify_epochs(
     directory: &Path,
     found: &LeaderEpochs,
+    mended: &MendedEpochs<'_>,
     check: &mut Check<'_>,
 ) -> Result<(), StorageError> {
     let path = directory.join("leader-epoch-checkpoint");
@@ -184,12 +208,11 @@ async fn verify_epochs(
                  file has {:?}",
                 known.at(start_offset).map(|known| known.0)
             );
-            check.verified.find(
-                Severity::Damage,
-                at,
-                what,
-                "delete it: the next start rebuilds it",
-            );
+            let (severity, help) = match mended.has(leader_epoch, start_offset) {
+                true => (Severity::Mended, "the next start adds it"),
+                false => (Severity::Damage, "delete it: the next start rebuilds it"),
+            };
+            check.verified.find(severity, at, what, help);
         }
     }
     Ok(())

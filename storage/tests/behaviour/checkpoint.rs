@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use crate::support::*;
 use protocol::model::{Offset, PartitionId};
+use storage::verify::{Severity, verify};
 use storage::{
     ChunkPool, LogDirectory, PartitionLog, Settings, StorageError, TopicPartition, Volume,
 };
@@ -171,6 +172,20 @@ fn a_truncation_takes_back_what_was_claimed() {
 }
 
 #[test]
+fn a_truncation_keeps_the_claim_on_what_it_leaves() {
+    in_both_worlds(|path| async move {
+        killed(&path).await;
+        let log = open_log(&path, 0).await.expect("opened");
+        log.truncate_to(Offset(300)).await.expect("truncated");
+        drop(log);
+        // Killed at once: nothing but what was taken back is in the checkpoint. What is left was flushed.
+        flip(path.join("orders-0/00000000000000000000.log"), 200).await;
+        let refused = open_log(&path, 1).await.err();
+        assert!(matches!(refused, Some(StorageError::CorruptBatch { .. })), "{refused:?}");
+    });
+}
+
+#[test]
 fn where_apache_kafka_ran_nothing_is_believed() {
     in_both_worlds(|path| async move {
         let cases = [
@@ -243,5 +258,44 @@ fn a_crash_before_the_first_record_costs_no_scan() {
                 .expect("nothing to replay");
             directory.claim().await.expect("claimed");
         }
+    });
+}
+
+#[test]
+fn a_file_of_epochs_that_a_crash_left_behind_is_no_damage() {
+    in_both_worlds(|path| async move {
+        drop(killed(&path).await);
+        let file = path.join("orders-0/leader-epoch-checkpoint");
+        let old = reactor::directory::read(&file).await.expect("a file");
+        let next = async |leader_epoch, is_checkpointed| {
+            let directory = LogDirectory::open(&path).await.expect("a log directory");
+            let volume = core_volume(&path, 0);
+            let log = directory.open_partition(&volume, &name(), small_config()).await;
+            let log = log.expect("opened");
+            for _ in 0..2 {
+                log.append_as_leader(&[batch(0, 1, 10)], how(leader_epoch)).expect("appended");
+            }
+            log.flush().await.expect("flushed");
+            if is_checkpointed {
+                volume.write_checkpoint(std::slice::from_ref(&log)).await.expect("a checkpoint");
+            }
+            (directory, log)
+        };
+        let count = async |severity| {
+            reactor::directory::write_atomic(&file, &old).await.expect("written");
+            let verified = verify(&path, &mut |_| {}).await.expect("readable");
+            verified.findings.iter().filter(|it| it.path == file && it.severity == severity).count()
+        };
+        drop(next(1, false).await);
+        assert_eq!(count(Severity::Mended).await, 1, "a scan finds it");
+        drop(next(2, true).await);
+        assert_eq!(count(Severity::Mended).await, 2, "the checkpoint has them");
+        assert_eq!(count(Severity::Damage).await, 0);
+        let (directory, log) = next(3, true).await;
+        log.close().await.expect("closed");
+        reactor::directory::remove_all(&path.join(GUARD)).await.expect("removed");
+        directory.mark_clean(7).await.expect("marked");
+        drop((directory, log));
+        assert_eq!(count(Severity::Damage).await, 3, "a clean stop leaves them in the file");
     });
 }

@@ -235,6 +235,7 @@ impl Life {
             drop(log);
             return self.remove(slot).await;
         }
+        tracing::debug!(slot, start = %log.log_start_offset(), end = %log.log_end_offset(), "opened");
         self.check(slot, &log).await?;
         self.listen(slot, &log);
         self.logs.borrow_mut()[slot] = Some(log);
@@ -520,6 +521,7 @@ impl Life {
             return self.refuses(slot, &format!("a cut fails: {error}"));
         }
         let end = log.log_end_offset();
+        tracing::debug!(slot, %to, %end, "cut");
         if end > to {
             return Err(Failure::broken(2, format!("a log cut to {to} ends at {end}")));
         }
