@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use super::output::ReaderGone;
-use super::{consume, produce, start, storage, topic};
+use super::{config, consume, log_dirs, produce, quorum, start, storage, topic};
 
 /// Apache Kafka's broker and KRaft controller: same protocol, same files, same configuration.
 #[derive(Parser)]
@@ -17,7 +17,6 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run a broker in the foreground until SIGINT or SIGTERM.
     Start(start::Start),
     /// Prepare and inspect log directories.
     #[command(subcommand)]
@@ -27,6 +26,11 @@ enum Command {
     Topic(topic::Topic),
     Produce(produce::Produce),
     Consume(consume::Consume),
+    /// Show and alter configurations of topics and brokers while they run.
+    #[command(subcommand)]
+    Config(config::Config),
+    LogDirs(log_dirs::LogDirs),
+    Quorum(quorum::Quorum),
 }
 
 /// Runs the command that the process was given.
@@ -44,6 +48,9 @@ pub fn main() -> ExitCode {
         Command::Topic(topic) => topic.run().map(|()| ExitCode::SUCCESS),
         Command::Produce(produce) => produce.run().map(|()| ExitCode::SUCCESS),
         Command::Consume(consume) => consume.run().map(|()| ExitCode::SUCCESS),
+        Command::Config(config) => config.run().map(|()| ExitCode::SUCCESS),
+        Command::LogDirs(log_dirs) => log_dirs.run().map(|()| ExitCode::SUCCESS),
+        Command::Quorum(quorum) => quorum.run().map(|()| ExitCode::SUCCESS),
     };
     match outcome {
         Ok(code) => code,
@@ -53,5 +60,32 @@ pub fn main() -> ExitCode {
             eprintln!("millrace: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound_and_each_command_has_an_example() {
+        let mut command = Arguments::command();
+        command.build();
+        command.clone().debug_assert();
+        let mut commands = vec![command];
+        let mut leaves = 0;
+        while let Some(mut command) = commands.pop() {
+            commands
+                .extend(command.get_subcommands().filter(|it| it.get_name() != "help").cloned());
+            if !command.has_subcommands() {
+                leaves += 1;
+                let help = command.render_long_help().to_string();
+                let example = help.split_once("Example: ").map(|(_, example)| example);
+                assert!(example.is_some_and(|it| it.contains("millrace ")), "{help}");
+            }
+        }
+        assert!(leaves > 10, "{leaves} commands were looked at");
     }
 }

@@ -3,14 +3,18 @@
 
 mod arguments;
 mod bootstrap;
+mod brokers;
+mod config;
 mod configs;
 mod consume;
 mod lines;
 mod load;
 mod log;
+mod log_dirs;
 mod offsets;
 mod output;
 mod produce;
+mod quorum;
 mod start;
 mod storage;
 mod table;

@@ -2,6 +2,8 @@
 
 use std::io::{self, BufWriter, StdoutLock, Write as _};
 
+use anyhow::bail;
+
 /// Who read the output wants no more of it. No failure: a command ends early and well.
 #[derive(Debug, thiserror::Error)]
 #[error("nobody reads the output any more")]
@@ -34,5 +36,14 @@ fn cause(error: io::Error) -> anyhow::Error {
     match error.kind() {
         io::ErrorKind::BrokenPipe => ReaderGone.into(),
         _ => anyhow::Error::new(error).context("cannot write to stdout"),
+    }
+}
+
+/// Of several things each was tried; says all that failed.
+pub fn all_went_well(failures: &[String]) -> anyhow::Result<()> {
+    match failures {
+        [] => Ok(()),
+        [one] => bail!("{one}"),
+        many => bail!("{} failed:\n  {}", many.len(), many.join("\n  ")),
     }
 }

@@ -25,10 +25,7 @@ impl Table {
             self.rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)
         };
         let is_number = |column: usize| {
-            self.rows.len() > 1
-                && self.rows[1..].iter().all(|row| {
-                    row[column] == "-" || row[column].bytes().all(|byte| byte.is_ascii_digit())
-                })
+            self.rows.len() > 1 && self.rows[1..].iter().all(|row| is_quantity(&row[column]))
         };
         let shapes: Vec<(usize, bool)> =
             columns.map(|column| (width(column), is_number(column))).collect();
@@ -49,16 +46,25 @@ impl Table {
     }
 }
 
+/// A number, a number of bytes, or the sign that there is none.
+fn is_quantity(cell: &str) -> bool {
+    match cell.split_once(' ') {
+        None => cell == "-" || cell.bytes().all(|byte| byte.is_ascii_digit()),
+        Some((number, unit)) => unit.ends_with('B') && number.parse::<f64>().is_ok(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn numbers_are_right_and_words_left() {
-        let mut table = Table::new(&["NAME", "COUNT", "ISR"]);
-        table.row(["orders", "12", "1,2"].map(str::to_owned));
-        table.row(["ö", "-", ""].map(str::to_owned));
-        let want = "NAME    COUNT  ISR\norders     12  1,2\nö           -\n";
+        let mut table = Table::new(&["NAME", "COUNT", "SIZE", "ISR"]);
+        table.row(["orders", "12", "1.50 GiB", "1,2"].map(str::to_owned));
+        table.row(["ö", "-", "7 B", ""].map(str::to_owned));
+        let want = "NAME    COUNT      SIZE  ISR\norders     12  1.50 GiB  1,2\n\
+                    ö           -       7 B\n";
         assert_eq!(table.text(), want);
     }
 }

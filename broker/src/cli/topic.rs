@@ -6,7 +6,7 @@ mod delete;
 mod describe;
 mod list;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::Subcommand;
 
 /// Create, list, describe, alter and delete topics.
@@ -28,22 +28,5 @@ impl Topic {
             Topic::Alter(alter) => alter.run(),
             Topic::Delete(delete) => delete.run(),
         }
-    }
-}
-
-/// `KEY=VALUE` of an argument. The value may be empty, or have a `=` of its own.
-fn key_and_value(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-        _ => Err("it has to be KEY=VALUE".to_owned()),
-    }
-}
-
-/// Of several topics each was tried; says all that failed.
-fn all_went_well(failures: Vec<String>) -> Result<()> {
-    match failures.as_slice() {
-        [] => Ok(()),
-        [one] => bail!("{one}"),
-        many => bail!("{} failed:\n  {}", many.len(), many.join("\n  ")),
     }
 }

@@ -5,9 +5,8 @@ use client::{Cluster, check};
 use protocol::messages::create_partitions::{CreatePartitionsRequest, CreatePartitionsTopic};
 use serde_json::json;
 
-use super::key_and_value;
 use crate::cli::bootstrap::Bootstrap;
-use crate::cli::configs::{Change, Resource, change};
+use crate::cli::configs::{Change, Resource, change, key_and_value};
 use crate::cli::output::Output;
 
 /// Give a topic more partitions, or another configuration.

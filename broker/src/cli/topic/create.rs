@@ -8,9 +8,9 @@ use protocol::messages::create_topics::{
 };
 use serde_json::json;
 
-use super::{all_went_well, key_and_value};
 use crate::cli::bootstrap::Bootstrap;
-use crate::cli::output::Output;
+use crate::cli::configs::key_and_value;
+use crate::cli::output::{Output, all_went_well};
 
 /// What the broker's own defaults (num.partitions, default.replication.factor) decide.
 const BY_DEFAULT: i32 = -1;
@@ -87,9 +87,10 @@ impl Create {
                     output.line(&format!("Topic {} could be created.", &*topic.name))?;
                 }
                 Ok(()) => output.line(&format!(
-                    "Created topic {} with {} partitions, each on {} broker{}.",
+                    "Created topic {} with {} partition{}, each on {} broker{}.",
                     &*topic.name,
                     topic.num_partitions,
+                    if topic.num_partitions == 1 { "" } else { "s" },
                     topic.replication_factor,
                     if topic.replication_factor == 1 { "" } else { "s" },
                 ))?,
@@ -100,6 +101,6 @@ impl Create {
             }
         }
         output.flush()?;
-        all_went_well(failures)
+        all_went_well(&failures)
     }
 }

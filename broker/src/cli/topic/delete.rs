@@ -6,9 +6,8 @@ use protocol::error_code::ErrorCode;
 use protocol::messages::delete_topics::{DeleteTopicState, DeleteTopicsRequest};
 use serde_json::json;
 
-use super::all_went_well;
 use crate::cli::bootstrap::Bootstrap;
-use crate::cli::output::Output;
+use crate::cli::output::{Output, all_went_well};
 
 /// Delete topics with all their records. Nothing brings them back.
 ///
@@ -61,6 +60,6 @@ impl Delete {
             }
         }
         output.flush()?;
-        all_went_well(failures)
+        all_went_well(&failures)
     }
 }

@@ -8,11 +8,10 @@ use protocol::error_code::ErrorCode;
 use protocol::messages::metadata::{MetadataResponsePartition, MetadataResponseTopic};
 use serde_json::{Value, json};
 
-use super::all_went_well;
 use crate::cli::bootstrap::Bootstrap;
 use crate::cli::configs::{self, OF_THE_TOPIC, Resource};
 use crate::cli::offsets::{At, offsets};
-use crate::cli::output::Output;
+use crate::cli::output::{Output, all_went_well};
 use crate::cli::table::Table;
 
 /// Show topics: partitions, leaders, replicas, offsets, and configurations of their own.
@@ -65,7 +64,7 @@ impl Describe {
             }
         }
         output.flush()?;
-        all_went_well(failures)
+        all_went_well(&failures)
     }
 }
 
@@ -90,7 +89,7 @@ impl Described {
             let end_offsets = offsets(cluster, &name, &topic.partitions, At::End)?;
             Ok((topic, start_offsets, end_offsets))
         })?;
-        let configs = configs::describe(cluster, Resource::Topic(&name))?
+        let configs = configs::describe(cluster, Resource::Topic(&name), &[])?
             .into_iter()
             .filter(|config| config.config_source == OF_THE_TOPIC)
             .map(|config| (config.name.into(), config.value.map_or_else(String::new, Into::into)))

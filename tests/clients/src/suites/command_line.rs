@@ -1,12 +1,14 @@
 //! millrace's own commands, as clients of whichever broker runs.
 
+mod configs;
+mod nodes;
 mod records;
 mod topics;
 
 use super::round::Round;
 use crate::broker::millrace;
 use crate::process::{CLIENT_DEADLINE, Finished, run};
-use crate::{Broker, Tools};
+use crate::{Broker, Quorum, Tools};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use std::process::Command;
@@ -23,6 +25,16 @@ pub fn command(round: &mut Round, broker: &Broker) {
     round.report.case(&name, &[], |_| records::ranges(&cli));
     let name = round.case_name("millrace produce and consume share topics with franz-go");
     round.report.case(&name, &[Tools::FRANZ_GO], |tools| records::other_clients(&cli, tools));
+    let name = round.case_name("millrace config describes, sets and unsets");
+    round.report.case(&name, &[], |_| configs::live(&cli));
+    let name = round.case_name("millrace config fails with 1, and 2 where it is misused");
+    round.report.case(&name, &[], |_| configs::fail(&cli));
+    let directories = round.site.log_dirs();
+    let name = round.case_name("millrace log-dirs shows where partitions lie");
+    round.report.case(&name, &[], |_| nodes::log_dirs(&cli, directories));
+    let has_directory_ids = round.site.setting.quorum == Quorum::Dynamic;
+    let name = round.case_name("millrace quorum shows its one voter");
+    round.report.case(&name, &[], |_| nodes::quorum(&cli, has_directory_ids));
 }
 
 /// The command line, told of a broker.
