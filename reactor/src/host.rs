@@ -36,6 +36,27 @@ pub fn check(core_count: usize, directories: &[&Path]) -> Result<HostReport, Hos
     crate::real::host::check(core_count, directories)
 }
 
+/// All that [`check`] would refuse but directories; limits are raised first, as there.
+pub fn lacking(core_count: usize) -> Vec<HostError> {
+    crate::real::host::lacking(core_count)
+}
+
+/// Whether files in `directory` can be written past the page cache. Writes a file there and removes it.
+/// Errors: it cannot be written to.
+pub fn has_direct_io(directory: &Path) -> Result<bool, HostError> {
+    crate::real::host::has_direct_io(directory)
+}
+
+/// The release of the kernel, such as `6.1.0-18-amd64`; empty where it does not tell.
+pub fn kernel_release() -> String {
+    crate::real::host::kernel_release()
+}
+
+/// How many descriptors this process may have, its soft limit raised to the hard one.
+pub fn descriptor_limit() -> u64 {
+    crate::real::host::descriptor_limit()
+}
+
 /// CPUs that this process may run on, from its affinity mask and CPU quota; at least 1.
 pub fn cpu_count() -> usize {
     crate::real::host::cpu_count()

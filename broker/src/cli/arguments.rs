@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use super::output::ReaderGone;
-use super::{config, consume, log_dirs, produce, quorum, start, storage, topic};
+use super::{config, consume, doctor, log_dirs, produce, quorum, start, storage, topic};
 
 /// Apache Kafka's broker and KRaft controller: same protocol, same files, same configuration.
 #[derive(Parser)]
@@ -31,6 +31,7 @@ enum Command {
     Config(config::Config),
     LogDirs(log_dirs::LogDirs),
     Quorum(quorum::Quorum),
+    Doctor(doctor::Doctor),
 }
 
 /// Runs the command that the process was given.
@@ -51,6 +52,7 @@ pub fn main() -> ExitCode {
         Command::Config(config) => config.run().map(|()| ExitCode::SUCCESS),
         Command::LogDirs(log_dirs) => log_dirs.run().map(|()| ExitCode::SUCCESS),
         Command::Quorum(quorum) => quorum.run().map(|()| ExitCode::SUCCESS),
+        Command::Doctor(doctor) => doctor.run().map(|()| ExitCode::SUCCESS),
     };
     match outcome {
         Ok(code) => code,

@@ -23,6 +23,11 @@ pub struct Bootstrap {
 }
 
 impl Bootstrap {
+    /// For a command that knows by itself where to ask.
+    pub fn of(servers: Vec<String>, timeout: u64) -> Bootstrap {
+        Bootstrap { servers, timeout }
+    }
+
     /// Connects to the cluster.
     pub fn connect(&self) -> anyhow::Result<Cluster> {
         let settings = Settings {

@@ -7,6 +7,7 @@ mod brokers;
 mod config;
 mod configs;
 mod consume;
+mod doctor;
 mod lines;
 mod load;
 mod log;

@@ -1,6 +1,6 @@
 //! `millrace storage`: what `kafka-storage` does, on the same files.
 
-mod on_core;
+pub mod on_core;
 mod recover;
 mod verify;
 
@@ -182,7 +182,7 @@ impl Info {
 }
 
 /// The log directories, and the one of the metadata log if it is not among them.
-fn all_directories(config: &BrokerConfig) -> Vec<PathBuf> {
+pub fn all_directories(config: &BrokerConfig) -> Vec<PathBuf> {
     let mut directories = config.log_dirs.clone();
     if !directories.contains(&config.metadata_log_dir) {
         directories.push(config.metadata_log_dir.clone());

@@ -30,22 +30,38 @@ pub(crate) fn is_buffered(device: u64) -> bool {
 }
 
 pub(crate) fn check(core_count: usize, directories: &[&Path]) -> Result<HostReport, HostError> {
-    check_io_uring()?;
-    check_memlock()?;
-    let limit = raise(libc::RLIMIT_NOFILE);
-    let needed = descriptors_needed(core_count);
-    if limit < needed {
-        return Err(HostError::TooFewDescriptors { limit, needed });
+    if let Some(error) = lacking(core_count).into_iter().next() {
+        return Err(error);
     }
     let mut buffered_directories = Vec::new();
     for &path in directories {
-        let direct = probe(path)
-            .map_err(|source| HostError::Directory { path: path.to_path_buf(), source })?;
-        if !direct {
+        if !has_direct_io(path)? {
             buffered_directories.push(path.to_path_buf());
         }
     }
     Ok(HostReport { cpu_count: cpu_count(), buffered_directories })
+}
+
+pub(crate) fn lacking(core_count: usize) -> Vec<HostError> {
+    let checks = [check_io_uring(), check_memlock(), check_descriptors(core_count)];
+    checks.into_iter().filter_map(Result::err).collect()
+}
+
+pub(crate) fn has_direct_io(directory: &Path) -> Result<bool, HostError> {
+    let path = || directory.to_path_buf();
+    probe(directory).map_err(|source| HostError::Directory { path: path(), source })
+}
+
+pub(crate) fn descriptor_limit() -> u64 {
+    raise(libc::RLIMIT_NOFILE)
+}
+
+fn check_descriptors(core_count: usize) -> Result<(), HostError> {
+    let (limit, needed) = (descriptor_limit(), descriptors_needed(core_count));
+    if limit < needed {
+        return Err(HostError::TooFewDescriptors { limit, needed });
+    }
+    Ok(())
 }
 
 /// Whether rings can be made, or why not.
@@ -116,7 +132,7 @@ fn explain_refusal(errno: i32, kernel: &str, disabled: u8, seccomp: bool) -> Hos
     }
 }
 
-fn kernel_release() -> String {
+pub(crate) fn kernel_release() -> String {
     read_line("/proc/sys/kernel/osrelease").unwrap_or_default()
 }
 

@@ -1,6 +1,7 @@
 //! millrace's own commands, as clients of whichever broker runs.
 
 mod configs;
+mod doctor;
 mod nodes;
 mod records;
 mod topics;
@@ -8,7 +9,7 @@ mod topics;
 use super::round::Round;
 use crate::broker::millrace;
 use crate::process::{CLIENT_DEADLINE, Finished, run};
-use crate::{Broker, Quorum, Tools};
+use crate::{Broker, Kind, Quorum, Tools};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use std::process::Command;
@@ -35,6 +36,13 @@ pub fn command(round: &mut Round, broker: &Broker) {
     let has_directory_ids = round.site.setting.quorum == Quorum::Dynamic;
     let name = round.case_name("millrace quorum shows its one voter");
     round.report.case(&name, &[], |_| nodes::quorum(&cli, has_directory_ids));
+    if broker.kind() == Kind::Millrace {
+        let site = round.site;
+        let name = round.case_name("millrace doctor finds a broker well");
+        round.report.case(&name, &[], |_| doctor::well(&cli, site));
+        let name = round.case_name("millrace doctor says what is broken and what to do");
+        round.report.case(&name, &[], |_| doctor::ill(site));
+    }
 }
 
 /// The command line, told of a broker.
