@@ -2,10 +2,12 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use super::output::ReaderGone;
-use super::{config, consume, doctor, log_dirs, produce, quorum, start, storage, topic};
+use super::{
+    completions, config, consume, doctor, log_dirs, produce, quorum, start, storage, topic,
+};
 
 /// Apache Kafka's broker and KRaft controller: same protocol, same files, same configuration.
 #[derive(Parser)]
@@ -32,6 +34,7 @@ enum Command {
     LogDirs(log_dirs::LogDirs),
     Quorum(quorum::Quorum),
     Doctor(doctor::Doctor),
+    Completions(completions::Completions),
 }
 
 /// Runs the command that the process was given.
@@ -53,6 +56,9 @@ pub fn main() -> ExitCode {
         Command::LogDirs(log_dirs) => log_dirs.run().map(|()| ExitCode::SUCCESS),
         Command::Quorum(quorum) => quorum.run().map(|()| ExitCode::SUCCESS),
         Command::Doctor(doctor) => doctor.run().map(|()| ExitCode::SUCCESS),
+        Command::Completions(completions) => {
+            completions.run(Arguments::command()).map(|()| ExitCode::SUCCESS)
+        }
     };
     match outcome {
         Ok(code) => code,
@@ -67,8 +73,6 @@ pub fn main() -> ExitCode {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]

@@ -4,6 +4,7 @@
 mod arguments;
 mod bootstrap;
 mod brokers;
+mod completions;
 mod config;
 mod configs;
 mod consume;
