@@ -115,6 +115,7 @@ async fn stop(
         name: name(partition),
         recovery_point: log.recovery_point(),
         log_start_offset: log.log_start_offset(),
+        first_dirty_offset: log.first_dirty_offset(),
         high_watermark: log.log_end_offset(),
     });
     directory.write_checkpoints(&offsets.collect::<Vec<_>>()).await.expect("checkpoints");

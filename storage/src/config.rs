@@ -1,7 +1,7 @@
 //! What a topic's configuration says about its logs.
 
 /// Settings of one partition's log. They may change while it is open and hold from the next append.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct LogConfig {
     /// `segment.bytes`: a batch that would make the active segment larger starts the next one.
     pub segment_size_bytes: u32,
@@ -17,6 +17,17 @@ pub struct LogConfig {
     pub producer_id_expiration_ms: u64,
     /// `cleanup.policy` has `delete`: time and size take old segments away.
     pub cleanup_deletes: bool,
+    /// `cleanup.policy` has `compact`: of each key the last record stays.
+    pub cleanup_compacts: bool,
+    /// `min.cleanable.dirty.ratio`: more of a log than this is dirty before it is compacted.
+    pub min_cleanable_dirty_ratio: f64,
+    /// `min.compaction.lag.ms`: records younger than this are not looked at.
+    pub min_compaction_lag_ms: u64,
+    /// `max.compaction.lag.ms`: with dirty records older than this a log is compacted however few they
+    /// are.
+    pub max_compaction_lag_ms: u64,
+    /// `delete.retention.ms`: how long a tombstone stays once compaction has seen it.
+    pub delete_retention_ms: u64,
     /// `retention.ms`: how old a segment's last record may become; `None` for any age.
     pub retention_ms: Option<u64>,
     /// `retention.bytes`: what is kept where there is more; `None` for all.
@@ -48,6 +59,11 @@ impl Default for LogConfig {
             index_size_bytes_max: 10 << 20,
             producer_id_expiration_ms: 24 * 3600 * 1000,
             cleanup_deletes: true,
+            cleanup_compacts: false,
+            min_cleanable_dirty_ratio: 0.5,
+            min_compaction_lag_ms: 0,
+            max_compaction_lag_ms: i64::MAX as u64,
+            delete_retention_ms: 24 * 3600 * 1000,
             retention_ms: Some(7 * 24 * 3600 * 1000),
             retention_bytes: None,
             file_delete_delay_ms: 60_000,

@@ -110,6 +110,7 @@ async fn close_cleanly(
         name: name.clone(),
         recovery_point: log.log_end_offset(),
         log_start_offset: log.log_start_offset(),
+        first_dirty_offset: log.first_dirty_offset(),
         high_watermark: known.max(log.high_watermark()).min(log.log_end_offset()),
     };
     log.close().await?;

@@ -10,6 +10,7 @@
 
 mod checkpoint;
 mod chunk;
+mod compaction;
 pub mod config;
 pub mod error;
 mod handover;
@@ -33,12 +34,14 @@ mod volume;
 
 pub use checkpoint::PartitionCheckpoint;
 pub use chunk::ChunkPool;
+pub use compaction::Pace;
 pub use config::{Durability, LogConfig};
 pub use error::{AppendError, RaiseLogStartError, ReadError, StorageError};
 pub use handover::{RecoverProgress, Recovered, recover};
 pub use index::AbortedTransaction;
 pub use log::{
-    AppendAsLeader, Appended, EpochEnd, Opening, Origin, PartitionLog, ReadResult, TimestampOffset,
+    AppendAsLeader, Appended, Compacted, Compaction, EpochEnd, Opening, Origin, PartitionLog,
+    ReadResult, TimestampOffset,
 };
 pub use log_directory::{CleanShutdown, LogDirectory, LogOffsets, MetaProperties, TopicPartition};
 pub use replay::{ReplayProgress, Replayed};

@@ -2,10 +2,13 @@
 
 mod append;
 mod checkpoint;
+mod compaction;
+mod compaction_gate;
 mod flush;
 mod lifecycle;
 mod progress;
 mod read;
+mod replace;
 mod retention;
 mod room;
 mod search;
@@ -31,6 +34,7 @@ use crate::log_directory::STRAY_SUFFIX;
 use crate::segment::Selection;
 use crate::state::ActiveProducer;
 use crate::volume::Volume;
+pub use compaction::{Compacted, Compaction};
 pub(crate) use state::Inner;
 pub(crate) use submit::JournalShare;
 
@@ -46,6 +50,8 @@ pub struct Opening {
     /// Where the log ended, flushed, when this start had replayed the journal into it, or where a
     /// truncation has it end; else 0.
     pub replayed_end: Offset,
+    /// From `cleaner-offset-checkpoint`: below it the log is compacted. Believed after a clean stop alone.
+    pub first_dirty_offset: Offset,
     /// The core checkpoint's entries of the partition by name, one per incarnation of its topic.
     /// Where there are any, Kafka's two checkpoints above are the older ones, and not used.
     pub checkpoints: Vec<Arc<PartitionCheckpoint>>,
@@ -311,6 +317,11 @@ impl PartitionLog {
         self.0.state.borrow_mut().set_high_watermark(offset);
     }
 
+    /// Below it the log is compacted: no key is there twice, but for what was too young then.
+    pub fn first_dirty_offset(&self) -> Offset {
+        self.0.state.borrow().first_dirty_offset
+    }
+
     pub fn log_end_offset(&self) -> Offset {
         self.0.state.borrow().log_end_offset()
     }
@@ -385,6 +396,27 @@ impl PartitionLog {
     /// `UnifiedLog.deleteOldSegments`.
     pub async fn delete_old_segments(&self, now: TimestampMs) -> Result<usize, StorageError> {
         self.0.delete_old_segments(now).await
+    }
+
+    /// How much of the log is dirty, from 0 to 1, if it is due to be compacted; of several logs the
+    /// dirtiest goes first. `now` is the wall clock. Source: Kafka's
+    /// `LogCleanerManager.grabFilthiestCompactedLog`.
+    pub async fn compaction_due(&self, now: TimestampMs) -> Result<Option<f64>, StorageError> {
+        self.0.compaction_due(now).await
+    }
+
+    /// Compacts the log as far as it may be, or as `how` has memory for. Appends and reads go on
+    /// meanwhile. `None` where it ended early, since the log is truncated, closed or deleted, or the disk
+    /// has too little room: a later call begins anew. Source: Kafka's `Cleaner`.
+    ///
+    /// Errors: what cannot be read or written; the log stays whole and online, and is not compacted again
+    /// until it is opened anew.
+    pub async fn compact(
+        &self,
+        now: TimestampMs,
+        how: &Compaction<'_>,
+    ) -> Result<Option<Compacted>, StorageError> {
+        self.0.compact(now, how).await
     }
 
     /// Forgets producers that have been idle for `producer_id_expiration_ms`, as every roll and open

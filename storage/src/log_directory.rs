@@ -41,6 +41,8 @@ pub struct LogOffsets {
     pub recovery_point: Offset,
     pub log_start_offset: Offset,
     pub high_watermark: Offset,
+    /// Below it the log is compacted.
+    pub first_dirty_offset: Offset,
 }
 
 /// One log directory, locked for this process until dropped.
@@ -59,6 +61,7 @@ pub struct LogDirectory {
     replayed_ends: Offsets,
     log_start_offsets: Offsets,
     high_watermarks: Offsets,
+    first_dirty_offsets: Offsets,
     _lock: reactor::directory::Lock,
 }
 
@@ -78,6 +81,8 @@ impl LogDirectory {
         let mut recovery_points = checkpoints::read(path, checkpoints::RECOVERY_POINT).await?;
         let mut log_start_offsets = checkpoints::read(path, checkpoints::LOG_START_OFFSET).await?;
         let mut high_watermarks = checkpoints::read(path, checkpoints::HIGH_WATERMARK).await?;
+        let mut first_dirty_offsets =
+            checkpoints::read(path, checkpoints::FIRST_DIRTY_OFFSET).await?;
         let markers = Markers::read(path).await?;
         let was_guarded = entries.iter().any(|entry| entry.name == guard::NAME);
         // After a crash it is ours if the journal's guard still keeps Apache Kafka from starting.
@@ -88,6 +93,7 @@ impl LogDirectory {
             recovery_points.clear();
             log_start_offsets.clear();
             high_watermarks.clear();
+            first_dirty_offsets.clear();
         }
         let is_ours = if was_crash { was_guarded } else { markers.are_ours() };
         let core_checkpoint = find_core_checkpoint(path, &entries, is_ours, &partitions).await?;
@@ -103,6 +109,7 @@ impl LogDirectory {
             replayed_ends: Offsets::new(),
             log_start_offsets,
             high_watermarks,
+            first_dirty_offsets,
             _lock: lock,
         })
     }
@@ -202,6 +209,7 @@ impl LogDirectory {
             recovery_point: checkpoint(&self.recovery_points),
             log_start_offset: checkpoint(&self.log_start_offsets),
             replayed_end: checkpoint(&self.replayed_ends),
+            first_dirty_offset: checkpoint(&self.first_dirty_offsets),
             checkpoints: self.core_checkpoint.of(partition),
             checkpoints_damaged: self.core_checkpoint.is_damaged(),
         }
@@ -233,7 +241,7 @@ impl LogDirectory {
         &self.high_watermarks
     }
 
-    /// Writes the recovery points, log start offsets and high watermarks of all logs of this
+    /// Writes the recovery points, log start offsets, high watermarks and first dirty offsets of all logs of this
     /// directory, durably. A crash then costs the scan of what came after.
     pub async fn write_checkpoints(&self, logs: &[LogOffsets]) -> Result<(), StorageError> {
         let offsets = |of: fn(&LogOffsets) -> Offset| -> Offsets {
@@ -244,9 +252,13 @@ impl LogDirectory {
         let mut log_start_offsets = offsets(|log| log.log_start_offset);
         log_start_offsets.retain(|_, offset| *offset > Offset::ZERO);
         let high_watermarks = offsets(|log| log.high_watermark);
+        // Nor has a log that was never compacted a first dirty offset.
+        let mut first_dirty_offsets = offsets(|log| log.first_dirty_offset);
+        first_dirty_offsets.retain(|_, offset| *offset > Offset::ZERO);
         checkpoints::write(&self.path, checkpoints::RECOVERY_POINT, &recovery_points).await?;
         checkpoints::write(&self.path, checkpoints::LOG_START_OFFSET, &log_start_offsets).await?;
-        checkpoints::write(&self.path, checkpoints::HIGH_WATERMARK, &high_watermarks).await
+        checkpoints::write(&self.path, checkpoints::HIGH_WATERMARK, &high_watermarks).await?;
+        checkpoints::write(&self.path, checkpoints::FIRST_DIRTY_OFFSET, &first_dirty_offsets).await
     }
 
     /// Lets Apache Kafka start here again, then writes `.kafka_cleanshutdown`, durably: the last acts of

@@ -176,6 +176,25 @@ impl Space {
         Ok(self.promise(wanted.min(room), completion))
     }
 
+    /// Whether `size_bytes` more may be taken by what can wait: they leave free what records and all else
+    /// are promised. Nobody is refused for it.
+    pub(crate) async fn has_room(&self, size_bytes: u64) -> bool {
+        if self.refusal().is_some() {
+            return false;
+        }
+        if self.is_spent.get() {
+            if !self.reserve.refill().await.unwrap_or(false) {
+                return false;
+            }
+            self.is_spent.set(false);
+        }
+        let space = reactor::directory::space(&self.directory).await;
+        space.is_ok_and(|space| {
+            let kept = self.reserve.floor(space) + self.granted_bytes.get();
+            space.free_bytes.saturating_sub(kept) > completion_bytes(size_bytes) + size_bytes
+        })
+    }
+
     /// What the files need that complete a segment of `size_bytes`. Records leave it free.
     pub(crate) fn grant_completion(&self, size_bytes: u64) -> Grant {
         self.promise(0, completion_bytes(size_bytes))

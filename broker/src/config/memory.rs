@@ -13,6 +13,9 @@ pub const SMALL_FRAME_SIZE_BYTES_MAX: usize = 64 << 10;
 /// others go on.
 const BATCH_PART: usize = 4;
 
+/// The keys of one large batch, without which compaction would never come further.
+pub const COMPACTION_SIZE_BYTES_MIN: usize = 1 << 20;
+
 /// What a core needs at least, whatever the rest of the configuration says. The simulator makes it small.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryFloor {
@@ -50,6 +53,8 @@ pub struct MemoryShares {
     pub answers: usize,
     /// Requests as decoded, and fetches and acknowledgements that wait.
     pub parked: usize,
+    /// The keys of the log that is being compacted.
+    pub compaction: usize,
 }
 
 /// The configured memory cannot hold what the rest of the configuration asks for.
@@ -74,12 +79,13 @@ impl MemoryShares {
         let least = MemoryShares::least(config);
         let spare = (memory_size_bytes / core_count).saturating_sub(least.sum());
         // Chunks are what more memory is good for: records that are read again are not read from disk.
-        let (frames, answers, parked) = (spare / 8, spare / 4, spare / 16);
+        let (frames, answers, parked, compaction) = (spare / 8, spare / 4, spare / 16, spare / 16);
         MemoryShares {
             frames: least.frames + frames,
-            chunks: least.chunks + (spare - frames - answers - parked),
+            chunks: least.chunks + (spare - frames - answers - parked - compaction),
             answers: least.answers + answers,
             parked: least.parked + parked,
+            compaction: least.compaction + compaction,
         }
     }
 
@@ -92,6 +98,7 @@ impl MemoryShares {
             chunks: config.memory_floor.chunks.max(batches),
             answers: config.memory_floor.answers.max(batches),
             parked: config.memory_floor.parked,
+            compaction: COMPACTION_SIZE_BYTES_MIN,
         }
     }
 
@@ -101,7 +108,7 @@ impl MemoryShares {
     }
 
     pub fn sum(&self) -> usize {
-        self.frames + self.chunks + self.answers + self.parked
+        self.frames + self.chunks + self.answers + self.parked + self.compaction
     }
 
     /// The memory of a node of `core_count` cores on a host that has `host_size_bytes`.
@@ -153,10 +160,10 @@ mod tests {
             ("", 2, 64 * GIB, Ok(2 * GIB)),
             ("", 32, 64 * GIB, Ok(16 * GIB)),
             (small_frames, 2, 2 * GIB, Ok(GIB / 2)),
-            (small_frames, 2, GIB / 2, Ok(171_966_464)), // the least that works
-            ("", 2, GIB / 4, Err(370_147_328)),
-            ("millrace.memory.bytes=370147328", 2, GIB / 4, Ok(370_147_328)),
-            ("millrace.memory.bytes=370147327", 2, 64 * GIB, Err(370_147_328)),
+            (small_frames, 2, GIB / 2, Ok(174_063_616)), // the least that works
+            ("", 2, GIB / 4, Err(372_244_480)),
+            ("millrace.memory.bytes=372244480", 2, GIB / 4, Ok(372_244_480)),
+            ("millrace.memory.bytes=372244479", 2, 64 * GIB, Err(372_244_480)),
             (
                 "millrace.memory.bytes=268435456\nsocket.request.max.bytes=16777216",
                 2,
@@ -172,7 +179,7 @@ mod tests {
             MemoryShares::node_size_bytes(&config("millrace.memory.bytes=1000000"), 1, GIB);
         assert_eq!(
             refused.expect_err("too little").to_string(),
-            "millrace.memory.bytes=1000000 is too little: 185073664 are needed for 1 cores with \
+            "millrace.memory.bytes=1000000 is too little: 186122240 are needed for 1 cores with \
              socket.request.max.bytes=104857600 and message.max.bytes=1048588; set at least that, or \
              lower these"
         );
@@ -181,7 +188,7 @@ mod tests {
     #[test]
     fn shares_add_up_to_no_more_than_the_node_has() {
         let config = config("");
-        for (memory, core_count) in [(370_147_328, 2), (1 << 30, 2), (1 << 36, 16), (0, 1)] {
+        for (memory, core_count) in [(372_244_480, 2), (1 << 30, 2), (1 << 36, 16), (0, 1)] {
             let shares = MemoryShares::new(memory, core_count, &config);
             let least = MemoryShares::least(&config).sum();
             assert!(shares.sum() <= (memory / core_count).max(least), "{shares:?} of {memory}");

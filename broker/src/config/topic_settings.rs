@@ -8,6 +8,9 @@ use storage::{Durability, LogConfig};
 
 use crate::replica::TopicSettings;
 
+/// Kafka's default, where a foreign log says what is no number.
+const MIN_CLEANABLE_DIRTY_RATIO: f64 = 0.5;
+
 /// What the partitions of a topic that sets `own` are served with on the node of `layers`.
 pub fn settings(layers: &NodeLayers<'_>, own: Option<&Configs>) -> TopicSettings {
     let found = |name: &str| {
@@ -64,6 +67,14 @@ pub fn settings(layers: &NodeLayers<'_>, own: Option<&Configs>) -> TopicSettings
                 .and_then(|expiration_ms| u64::try_from(expiration_ms).ok())
                 .unwrap_or(u64::MAX),
             cleanup_deletes: has_policy("delete"),
+            cleanup_compacts: compacted,
+            min_cleanable_dirty_ratio: text("min.cleanable.dirty.ratio")
+                .trim()
+                .parse()
+                .unwrap_or(MIN_CLEANABLE_DIRTY_RATIO),
+            min_compaction_lag_ms: unsigned("min.compaction.lag.ms"),
+            max_compaction_lag_ms: unsigned("max.compaction.lag.ms"),
+            delete_retention_ms: unsigned("delete.retention.ms"),
             retention_ms: u64::try_from(number("retention.ms")).ok(),
             retention_bytes: u64::try_from(number("retention.bytes")).ok(),
             file_delete_delay_ms: unsigned("file.delete.delay.ms"),

@@ -12,6 +12,7 @@ use reactor::task::Group;
 use storage::{LogOffsets, TopicPartition};
 
 use super::checkpoints::write_checkpoints;
+use super::compaction;
 use super::core::{Core, Node};
 use super::inbox::{self, InboxTargets};
 use super::message::{Closed, ClosedPartition, CoreReply, CoreRequest};
@@ -109,6 +110,7 @@ pub async fn run(index: CoreIndex, seed: CoreSeed) {
     });
     background.spawn(preparer.run());
     background.spawn(upkeep::run(core.clone()));
+    background.spawn(compaction::run(core.clone()));
     if let Some(counts) = counts {
         background.spawn(accept(core.clone(), counts, serve, fatal.clone()));
     }
@@ -203,6 +205,7 @@ async fn close(partition: Rc<Partition>) -> Result<ClosedPartition, usize> {
             name,
             recovery_point: log.recovery_point(),
             log_start_offset: log.log_start_offset(),
+            first_dirty_offset: log.first_dirty_offset(),
             high_watermark: partition.high_watermark(),
         },
     })

@@ -2,6 +2,7 @@
 
 mod ask;
 mod checkpoints;
+mod compaction;
 mod core;
 mod deadlines;
 mod inbox;

@@ -19,7 +19,7 @@ use super::watch::FetchWatch;
 use crate::metrics::Count;
 
 /// What a topic's configuration means for serving it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TopicSettings {
     pub message_size_bytes_max: usize,
     pub log_append_time: bool,

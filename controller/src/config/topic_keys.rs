@@ -24,7 +24,7 @@ pub const TOPIC_KEYS: &[Key] = keys! {
         from ["compression.zstd.level" * 1];
     /// How long the mark of a deleted key stays in the compacted log, for readers who began before
     /// it.
-    "delete.retention.ms": Long = "86400000", AtLeast(0), Medium, Topic, NoEffect,
+    "delete.retention.ms": Long = "86400000", AtLeast(0), Medium, Topic, Honoured,
         from ["log.cleaner.delete.retention.ms" * 1];
     /// How long the files of a deleted segment stay on disk.
     "file.delete.delay.ms": Long = "60000", AtLeast(0), Medium, Topic, Honoured,
@@ -82,10 +82,10 @@ pub const TOPIC_KEYS: &[Key] = keys! {
         OneOf(&["header", "records"]), Medium, Topic, Honoured,
         from ["millrace.produce.validation" * 1];
     /// Which share of the log must be uncompacted before it is compacted.
-    "min.cleanable.dirty.ratio": Double = "0.5", Fraction(0.0, 1.0), Medium, Topic, NoEffect,
+    "min.cleanable.dirty.ratio": Double = "0.5", Fraction(0.0, 1.0), Medium, Topic, Honoured,
         from ["log.cleaner.min.cleanable.ratio" * 1];
     /// How long a record stays uncompacted at least.
-    "min.compaction.lag.ms": Long = "0", AtLeast(0), Medium, Topic, NoEffect,
+    "min.compaction.lag.ms": Long = "0", AtLeast(0), Medium, Topic, Honoured,
         from ["log.cleaner.min.compaction.lag.ms" * 1];
     /// How many replicas must be in sync for a write with `acks=all` to be accepted.
     "min.insync.replicas": Int = "1", AtLeast(1), Medium, Topic, Honoured,

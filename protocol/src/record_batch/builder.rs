@@ -90,31 +90,12 @@ impl BatchBuilder {
         let timestamp_delta = timestamp.0.wrapping_sub(self.base_timestamp.0);
         let offset_delta = i64::from(self.record_count);
 
-        let body_size_bytes = 1
-            + varint::size_bytes(timestamp_delta)
-            + varint::size_bytes(offset_delta)
-            + field_size_bytes(key)
-            + field_size_bytes(value)
-            + varint::size_bytes(headers.len() as i64)
-            + headers
-                .iter()
-                .map(|&(key, value)| field_size_bytes(Some(key)) + field_size_bytes(value))
-                .sum::<usize>();
-        let out = &mut self.records;
-        varint::write(out, body_size_bytes as i64);
-        let body_position = out.len();
-        // Record attributes: no bit of them is in use.
-        out.push(0);
-        varint::write(out, timestamp_delta);
-        varint::write(out, offset_delta);
-        write_field(out, key);
-        write_field(out, value);
-        varint::write(out, headers.len() as i64);
-        for &(key, value) in headers {
-            write_field(out, Some(key));
-            write_field(out, value);
-        }
-        assert!(out.len() - body_position == body_size_bytes, "a record's length is its size");
+        write_record(
+            &mut self.records,
+            timestamp_delta,
+            offset_delta,
+            &Fields { key, value, headers },
+        );
         self.record_count += 1;
     }
 
@@ -183,6 +164,47 @@ impl BatchBuilder {
     }
 }
 
+/// What a record says.
+pub(super) struct Fields<'a> {
+    pub(super) key: Option<&'a [u8]>,
+    pub(super) value: Option<&'a [u8]>,
+    pub(super) headers: &'a [(&'a [u8], Option<&'a [u8]>)],
+}
+
+/// Appends one record to `out`, its length first.
+pub(super) fn write_record(
+    out: &mut Vec<u8>,
+    timestamp_delta: i64,
+    offset_delta: i64,
+    fields: &Fields<'_>,
+) {
+    let &Fields { key, value, headers } = fields;
+    let body_size_bytes = 1
+        + varint::size_bytes(timestamp_delta)
+        + varint::size_bytes(offset_delta)
+        + field_size_bytes(key)
+        + field_size_bytes(value)
+        + varint::size_bytes(headers.len() as i64)
+        + headers
+            .iter()
+            .map(|&(key, value)| field_size_bytes(Some(key)) + field_size_bytes(value))
+            .sum::<usize>();
+    varint::write(out, body_size_bytes as i64);
+    let body_position = out.len();
+    // Record attributes: no bit of them is in use.
+    out.push(0);
+    varint::write(out, timestamp_delta);
+    varint::write(out, offset_delta);
+    write_field(out, key);
+    write_field(out, value);
+    varint::write(out, headers.len() as i64);
+    for &(key, value) in headers {
+        write_field(out, Some(key));
+        write_field(out, value);
+    }
+    assert!(out.len() - body_position == body_size_bytes, "a record's length is its size");
+}
+
 fn field_size_bytes(field: Option<&[u8]>) -> usize {
     match field {
         Some(field) => varint::size_bytes(field.len() as i64) + field.len(),
@@ -200,7 +222,7 @@ fn write_field(out: &mut Vec<u8>, field: Option<&[u8]>) {
     }
 }
 
-fn patch<const N: usize>(batch: &mut [u8], at: usize, bytes: [u8; N]) {
+pub(super) fn patch<const N: usize>(batch: &mut [u8], at: usize, bytes: [u8; N]) {
     if let Some(field) = batch.get_mut(at..at + N) {
         field.copy_from_slice(&bytes);
     }

@@ -68,6 +68,9 @@ pub enum Compression {
 
 const GZIP_LEVEL_MAX: u32 = 9;
 
+/// Kafka's default for `compression.zstd.level`.
+const ZSTD_LEVEL_USUAL: i32 = 3;
+
 impl Compression {
     pub fn codec(self) -> Codec {
         match self {
@@ -76,6 +79,17 @@ impl Compression {
             Compression::Snappy => Codec::Snappy,
             Compression::Lz4 => Codec::Lz4,
             Compression::Zstd { .. } => Codec::Zstd,
+        }
+    }
+
+    /// `codec` as hard as Kafka tries where nobody says otherwise.
+    pub fn usual(codec: Codec) -> Compression {
+        match codec {
+            Codec::None => Compression::None,
+            Codec::Gzip => Compression::Gzip { level: None },
+            Codec::Snappy => Compression::Snappy,
+            Codec::Lz4 => Compression::Lz4,
+            Codec::Zstd => Compression::Zstd { level: ZSTD_LEVEL_USUAL },
         }
     }
 

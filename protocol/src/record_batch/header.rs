@@ -184,6 +184,11 @@ impl BatchHeader {
         self.attributes & attribute::DELETE_HORIZON != 0
     }
 
+    /// From when on its tombstones and markers may go; `None` before compaction has seen them.
+    pub fn delete_horizon(&self) -> Option<TimestampMs> {
+        self.has_delete_horizon().then_some(self.base_timestamp)
+    }
+
     /// Sequence of the last record; wraps behind `i32::MAX`. None without a producer id or sequence.
     pub fn last_sequence(&self) -> Option<Sequence> {
         self.base_sequence.map(|base| base.plus(self.last_offset_delta))

@@ -15,6 +15,7 @@ mod header;
 mod patch;
 mod recompress;
 mod record;
+mod rewrite;
 mod search;
 mod validate;
 mod varint;
@@ -32,6 +33,7 @@ pub use patch::{
 };
 pub use recompress::{RecompressError, recompress};
 pub use record::{Header, Record, RecordError, Records};
+pub use rewrite::{Kept, with_records, without_records};
 pub use search::TimestampAndOffset;
 pub use validate::{
     Depth, INVALID_RECORDS_MAX, InvalidBatch, InvalidRecord, RecordFault, Validated,

@@ -71,7 +71,7 @@ impl RecordBatch {
 }
 
 /// See [`RecordBatch::records`]. An error is the last item; bytes behind the last record are one.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Records {
     bytes: Bytes,
     position: usize,

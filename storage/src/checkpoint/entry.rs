@@ -14,6 +14,8 @@ pub struct PartitionCheckpoint {
     /// Grows with each entry of the partition.
     pub(crate) generation: u64,
     pub(crate) log_start_offset: i64,
+    /// Below it the log is compacted.
+    pub(crate) first_dirty_offset: i64,
     /// All below is flushed in segments.
     pub(crate) flushed_end: i64,
     /// `None` where nothing more is claimed: a truncation to `flushed_end` has begun.

@@ -14,7 +14,7 @@ use protocol::model::{PartitionId, TopicId, Uuid};
 use super::entry::PartitionCheckpoint;
 
 const MAGIC: [u8; 8] = *b"mr-chkpt";
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 const HEADER_SIZE_BYTES: usize = 20;
 const FRAME_HEADER_SIZE_BYTES: usize = 36;
 /// Of a frame, what its CRC does not cover: its size and the CRC.
@@ -154,6 +154,7 @@ mod tests {
             topic_id: *b"0123456789abcdef",
             generation,
             log_start_offset: 3,
+            first_dirty_offset: 2,
             flushed_end: 3,
             log: None,
         }

@@ -220,6 +220,13 @@ impl Tail {
         }
     }
 
+    /// Lets go of what is held of segments below `segment`, all of which is in their files.
+    pub(crate) fn forget_below(&mut self, segment: Offset) {
+        while self.chunks.front().is_some_and(|first| first.segment < segment) {
+            self.chunks.pop_front();
+        }
+    }
+
     /// The writes that bring `segment` from `written` to `size_bytes`, where a batch ends and the next
     /// has `next_offset`, or as far as one write goes.
     pub(crate) fn pending_writes(

@@ -17,6 +17,9 @@ pub(super) struct Checkpointed {
     log_end_offset: Offset,
     log_start_offset: Offset,
     high_watermark: Offset,
+    first_dirty_offset: Offset,
+    /// The active segment, of which the entry speaks.
+    segment: Offset,
 }
 
 impl Inner {
@@ -25,11 +28,22 @@ impl Inner {
     pub(crate) async fn checkpoint_entry(
         self: &Rc<Self>,
     ) -> Result<Option<PartitionCheckpoint>, StorageError> {
+        let is_known = {
+            let state = self.state.borrow();
+            state.checkpointed == Some(state.checkpointed_now())
+        };
+        if is_known { Ok(None) } else { self.new_checkpoint_entry().await }
+    }
+
+    /// The same, be there an entry already or not: one that is being written may be of no use yet.
+    pub(super) async fn new_checkpoint_entry(
+        self: &Rc<Self>,
+    ) -> Result<Option<PartitionCheckpoint>, StorageError> {
         self.grow_index_files().await?;
         let (entry, now, active, truncations) = {
             let mut state = self.state.borrow_mut();
             let now = state.checkpointed_now();
-            if state.checkpointed == Some(now) || state.is_being_cut {
+            if state.is_being_cut {
                 return Ok(None);
             }
             state.checkpoint_generation += 1;
@@ -94,6 +108,7 @@ impl Inner {
             topic_id: self.topic_id?.0,
             generation: state.checkpoint_generation,
             log_start_offset: state.log_start_offset.0,
+            first_dirty_offset: state.first_dirty_offset.0,
             flushed_end: flushed_end.0,
             log,
         })
@@ -131,6 +146,7 @@ impl Inner {
     /// Brings the active segment's index files up to date, where much of them is missing. They are
     /// not flushed: a checkpoint names their CRC, and where a power loss took them they are rebuilt.
     async fn grow_index_files(&self) -> Result<(), StorageError> {
+        // A checkpoint of the core and one for a compaction may come together.
         let _alone = self.index_files.take(1).await;
         let (base_offset, truncations) = {
             let state = self.state.borrow();
@@ -193,6 +209,8 @@ impl State {
             log_end_offset: self.log_end_offset(),
             log_start_offset: self.log_start_offset,
             high_watermark: self.high_watermark,
+            first_dirty_offset: self.first_dirty_offset,
+            segment: self.active().base_offset,
         }
     }
 

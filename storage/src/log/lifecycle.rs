@@ -12,6 +12,7 @@ use protocol::record_batch::BatchHeader;
 use reactor::file::{File, Open};
 
 use super::Opening;
+use super::compaction_gate::CompactionGate;
 use super::flush::{cut_to_size, write_atomic, write_leader_epochs};
 use super::progress::Progress;
 use super::state::{Inner, Phase, State};
@@ -86,10 +87,9 @@ pub(super) async fn open(
     if let Some(error) = volume.failure() {
         return Err(error);
     }
-    let now = TimestampMs(reactor::wall_clock());
     let loaded = volume
         .space()
-        .on_reserve(async || load(volume, directory, &config, &opening, now).await)
+        .on_reserve(async || load_whole(volume, directory, &config, &opening).await)
         .await?;
     let name = directory.file_name().and_then(|name| name.to_str());
     let topic_id = loaded.topic_id;
@@ -105,6 +105,7 @@ pub(super) async fn open(
         progressed: reactor::sync::Notify::new(),
         files: reactor::sync::Budget::new(1),
         index_files: reactor::sync::Budget::new(1),
+        compaction: CompactionGate::new(),
         tasks: reactor::task::Group::new(),
         writer_runs: Cell::new(false),
         is_offered: Cell::new(false),
@@ -114,6 +115,23 @@ pub(super) async fn open(
     });
     volume.add(&log);
     Ok(log)
+}
+
+/// Loads a log. On return the file of leader epochs has all that was found: compaction may take the first
+/// batch of an epoch, and the batches alone would then have it begin later.
+async fn load_whole(
+    volume: &Volume,
+    directory: &Path,
+    config: &LogConfig,
+    opening: &Opening,
+) -> Result<Loaded, StorageError> {
+    let now = TimestampMs(reactor::wall_clock());
+    let mut loaded = load(volume, directory, config, opening, now).await?;
+    if loaded.epochs_changed {
+        write_leader_epochs(directory, &loaded.epochs.encode()).await?;
+        loaded.epochs_changed = false;
+    }
+    Ok(loaded)
 }
 
 impl State {
@@ -129,6 +147,10 @@ impl State {
             log_start_offset: loaded.log_start_offset,
             high_watermark: loaded.high_watermark,
             progress: Progress::new(loaded.end),
+            first_dirty_offset: loaded.first_dirty_offset,
+            is_uncleanable: false,
+            replaced: None,
+            replacements: 0,
             next_grant: None,
             read_ends: Vec::new(),
             distrusted_indexes: BTreeSet::new(),
@@ -185,6 +207,7 @@ impl Inner {
 
     pub(super) async fn settle(self: &Rc<Self>) -> Result<(), StorageError> {
         self.leave_open_phase(Phase::Closed)?;
+        let _compaction = self.compaction.close().await;
         self.flush_all_segments().await?;
         self.quiesce().await;
         self.let_go();
@@ -204,6 +227,7 @@ impl Inner {
 
     pub(super) async fn close(self: &Rc<Self>) -> Result<(), StorageError> {
         self.leave_open_phase(Phase::Closed)?;
+        let _compaction = self.compaction.close().await;
         self.flush_all_segments().await?;
         let _files = self.files.take(1).await;
         self.quiesce().await;
@@ -291,6 +315,7 @@ impl Inner {
         }
         self.appended.notify_all();
         self.progressed.notify_all();
+        let _compaction = self.compaction.close().await;
         let _files = self.files.take(1).await;
         self.quiesce().await;
         {
@@ -319,6 +344,7 @@ impl Inner {
     }
 
     pub(super) async fn truncate_to(self: &Rc<Self>, offset: Offset) -> Result<(), StorageError> {
+        let _compaction = self.compaction.close().await;
         let _files = self.files.take(1).await;
         self.flush_all_segments().await?;
         self.quiesce().await;
@@ -338,11 +364,15 @@ impl Inner {
             let later = state.segments.range(cut.next()..).map(|(&base, _)| base);
             (cut, later.rev().collect::<Vec<_>>())
         };
-        let (end, position) = self.position_of(offset).await?;
+        let (end, position) = self.position_of(offset, cut).await?;
         // Everything is in flushed segments, so that the journal's records may become void before the
         // cut. After it would be too late: a crash between the two would leave records that say the
         // cut part was durable.
         self.fence(FenceKind::Truncation).await?;
+        {
+            let mut state = self.state.borrow_mut();
+            state.first_dirty_offset = state.first_dirty_offset.min(offset);
+        }
         self.withdraw_checkpoint(end).await?;
         // A checkpoint may have had leader epochs written meanwhile; from here on none does.
         self.quiesce().await;
@@ -361,8 +391,13 @@ impl Inner {
         outcome
     }
 
-    /// The base offset of the batch that holds `offset`, and where in its segment it begins.
-    async fn position_of(&self, offset: Offset) -> Result<(Offset, u32), StorageError> {
+    /// Where the log ends without the batch that holds `offset`, and where in `segment`, which holds that
+    /// offset, it does. Compaction may have taken the batch, and others before it.
+    async fn position_of(
+        &self,
+        offset: Offset,
+        segment: Offset,
+    ) -> Result<(Offset, u32), StorageError> {
         let wanted = Selection {
             from: offset,
             size_bytes_max: 0,
@@ -377,16 +412,16 @@ impl Inner {
         // The position is the size of all batches before it, which the scan of the cut segment
         // counts: here only where to stop.
         let base_offset = batch.base_offset.unwrap_or(offset);
-        Ok((base_offset, self.position_of_base(base_offset).await?))
+        self.position_in(segment, base_offset).await
     }
 
-    /// Where in its segment the batch begins whose base offset is `base_offset`.
-    async fn position_of_base(&self, base_offset: Offset) -> Result<u32, StorageError> {
-        let segment = {
-            let state = self.state.borrow();
-            let segment = state.segments.range(..=base_offset).next_back();
-            segment.map_or(Offset::ZERO, |(&segment, _)| segment)
-        };
+    /// Where in `segment` the first batch begins that has its base offset at or behind `base_offset`, or
+    /// where it ends if none has; and the offset behind the batches before.
+    async fn position_in(
+        &self,
+        segment: Offset,
+        base_offset: Offset,
+    ) -> Result<(Offset, u32), StorageError> {
         self.load_indexes(segment).await?;
         let path = path_of(&self.directory, FileKind::Log, segment);
         let file =
@@ -395,9 +430,12 @@ impl Inner {
             let state = self.state.borrow();
             let known = state.segments.get(&segment);
             let indexes = known.and_then(|known| known.loaded_indexes());
-            let position = indexes.map_or(0, |indexes| indexes.offsets.lookup(base_offset));
+            // To a batch before it, if there is one.
+            let before = Offset(base_offset.0 - 1).max(segment);
+            let position = indexes.map_or(0, |indexes| indexes.offsets.lookup(before));
             (u64::from(position), known.map_or(0, |known| u64::from(known.size_bytes)))
         };
+        let mut next_offset = segment;
         while position < size_bytes {
             let end = position + protocol::record_batch::HEADER_SIZE_BYTES as u64;
             let bytes =
@@ -409,8 +447,9 @@ impl Inner {
                 break;
             }
             position += header.size_bytes() as u64;
+            next_offset = header.next_offset();
         }
-        Ok(position.min(size_bytes) as u32)
+        Ok((next_offset, position.min(size_bytes) as u32))
     }
 
     /// Cuts the files, durably and from the end, so that a crash leaves no gap; then takes the state
@@ -436,28 +475,28 @@ impl Inner {
                 recovery_point: segment,
                 replayed_end: end,
                 log_start_offset: state.log_start_offset,
+                first_dirty_offset: state.first_dirty_offset,
                 ..Opening::default()
             };
             (state.config.clone(), opening)
         };
-        let now = TimestampMs(reactor::wall_clock());
-        let (volume, space) = (&self.volume, self.volume.space());
-        let loaded = space
-            .on_reserve(async || load(volume, &self.directory, &config, &opening, now).await)
+        let volume = &self.volume;
+        let loaded = volume
+            .space()
+            .on_reserve(async || load_whole(volume, &self.directory, &config, &opening).await)
             .await?;
-        let epochs = loaded.epochs.encode();
-        space.on_reserve(async || write_leader_epochs(&self.directory, &epochs).await).await?;
         {
             let mut state = self.state.borrow_mut();
             // It may have gone offline with all others meanwhile: so it stays.
             self.check_open(&state)?;
             let (truncations, generation) = (state.truncations + 1, state.checkpoint_generation);
+            let first_dirty_offset = state.first_dirty_offset.min(loaded.end.offset);
             let high_watermark = state.high_watermark.min(loaded.end.offset);
             *state = State::new(&self.volume, loaded, config);
             state.truncations = truncations;
             state.checkpoint_generation = generation;
             state.high_watermark = high_watermark;
-            state.epochs_changed = false;
+            state.first_dirty_offset = first_dirty_offset;
         }
         self.progressed.notify_all();
         Ok(())

@@ -89,10 +89,10 @@ impl Inner {
     ) -> Result<ReadResult, ReadError> {
         let nothing = ReadResult { next_offset: wanted.from, ..ReadResult::default() };
         loop {
-            let (source, truncations) = {
+            let (source, truncations, replacements) = {
                 let state = self.state.borrow();
                 self.check_open(&state)?;
-                (self.source(&state, wanted)?, state.truncations)
+                (self.source(&state, wanted)?, state.truncations, state.replacements)
             };
             match source {
                 Source::Nothing => return Ok(nothing),
@@ -106,7 +106,11 @@ impl Inner {
                     }
                     match read? {
                         DiskRead::Batches { read, end } => {
-                            self.state.borrow_mut().remember_read_end(end);
+                            // Else it is a position in a file that another has replaced.
+                            let mut state = self.state.borrow_mut();
+                            if state.replacements == replacements {
+                                state.remember_read_end(end);
+                            }
                             return Ok(read);
                         }
                         DiskRead::Bound => return Ok(nothing),
@@ -176,13 +180,16 @@ impl Inner {
 
     /// Opens the file of a segment, and has its indexes in memory.
     async fn open_for_read(&self, segment: Offset, truncations: u64) -> Result<(), StorageError> {
-        let (size_bytes, next_offset, interval_bytes, is_growing) = {
+        self.wait_replaced(segment).await;
+        let (size_bytes, next_offset, interval_bytes, is_growing, replacements) = {
             let state = self.state.borrow();
             let Some(known) = state.segments.get(&segment) else {
                 return Ok(());
             };
             let is_growing = matches!(known.indexes, Indexes::Growing(_));
-            (known.size_bytes, known.next_offset, state.config.index_interval_bytes, is_growing)
+            let interval_bytes = state.config.index_interval_bytes;
+            let (size_bytes, next_offset) = (known.size_bytes, known.next_offset);
+            (size_bytes, next_offset, interval_bytes, is_growing, state.replacements)
         };
         let opened = async {
             let path = path_of(&self.directory, FileKind::Log, segment);
@@ -194,10 +201,18 @@ impl Inner {
             let extent = (segment, size_bytes, next_offset);
             // Where they are rebuilt, two readers would write the same files.
             let _alone = self.index_files.take(1).await;
+            if self.state.borrow().replacements != replacements {
+                return Ok((file, None));
+            }
             let indexes = read_indexes(&self.directory, &file, extent, interval_bytes).await?;
             Ok((file, Some(indexes)))
         };
-        let (file, indexes) = match opened.await {
+        let opened = opened.await;
+        if self.state.borrow().replacements != replacements {
+            // What was opened may be half of the old and half of the new: the caller looks again.
+            return Ok(());
+        }
+        let (file, indexes) = match opened {
             Ok(opened) => opened,
             // Retention has taken it meanwhile: the caller finds another one, or none.
             Err(_) if !self.state.borrow().segments.contains_key(&segment) => return Ok(()),

@@ -7,7 +7,6 @@
 //! crash forgets is at most what deletion had not come to.
 
 use std::io;
-use std::path::PathBuf;
 use std::rc::Rc;
 
 use protocol::model::{Offset, TimestampMs};
@@ -15,12 +14,12 @@ use protocol::model::{Offset, TimestampMs};
 use super::state::{Inner, State, Unsealed};
 use crate::error::StorageError;
 use crate::retention::{Extent, Limits, Reason, Verdict, decide};
-use crate::segment::{FileKind, Segment, path_of};
+use crate::segment::{DELETED, FileKind, Segment, path_of, suffixed};
 use crate::trash::Discarded;
 
 /// The files of a deleted segment, in the order in which they are renamed: without its first a segment
 /// is none.
-const KINDS: [FileKind; 5] = [
+pub(super) const KINDS: [FileKind; 5] = [
     FileKind::Log,
     FileKind::OffsetIndex,
     FileKind::TimeIndex,
@@ -104,7 +103,10 @@ impl Inner {
     }
 
     /// Reads the largest timestamp of a rolled segment from its indexes.
-    async fn learn_largest_timestamp(&self, segment: Offset) -> Result<(), StorageError> {
+    pub(super) async fn learn_largest_timestamp(
+        &self,
+        segment: Offset,
+    ) -> Result<(), StorageError> {
         self.load_indexes(segment).await?;
         if let Some(segment) = self.state.borrow_mut().segments.get_mut(&segment) {
             segment.largest_timestamp = segment.largest_timestamp();
@@ -143,7 +145,7 @@ impl Inner {
             tracing::info!(segment = %segment.display(), ?reason, "deleting a segment");
             for kind in KINDS {
                 let path = path_of(&self.directory, kind, base_offset);
-                let renamed = deleted_path(&path);
+                let renamed = suffixed(&path, DELETED);
                 match reactor::directory::rename(&path, &renamed).await {
                     Ok(()) => discarded.push(Discarded::File(renamed)),
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -208,11 +210,4 @@ impl State {
         segment.grant = self.next_grant.take();
         self.segments.insert(base_offset, segment);
     }
-}
-
-/// The name of a file that is deleted and still there, as Kafka gives it.
-fn deleted_path(path: &std::path::Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".deleted");
-    PathBuf::from(name)
 }

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use reactor::sync::{Budget, Notify};
 use reactor::task::Group;
 
 use super::checkpoint::Checkpointed;
+use super::compaction_gate::CompactionGate;
 use super::progress::Progress;
 use crate::chunk::{Cursor, Tail};
 use crate::config::LogConfig;
@@ -40,6 +42,7 @@ pub(crate) struct Inner {
     /// Of one share: who has it alone reads or rebuilds the index files of segments that are rolled, or
     /// brings those of the active one up to date.
     pub(super) index_files: Budget,
+    pub(super) compaction: CompactionGate,
     /// The log's progress has moved, or its phase has changed.
     pub(super) progressed: Notify,
     /// The segments' writer and the tasks that seal rolled segments.
@@ -84,6 +87,14 @@ pub(crate) struct State {
     /// As the replica said last; the log start until it has.
     pub(super) high_watermark: Offset,
     pub(super) progress: Progress,
+    /// Below it the log is compacted; perhaps below the log start.
+    pub(super) first_dirty_offset: Offset,
+    /// A compaction has found what it cannot read: none is tried again until the log is opened anew.
+    pub(super) is_uncleanable: bool,
+    /// The segments of these offsets are changing their files: none is opened meanwhile.
+    pub(super) replaced: Option<Range<Offset>>,
+    /// Counts such changes: who read files meanwhile looks again.
+    pub(super) replacements: u64,
     /// Room for the segment that the next roll begins.
     pub(super) next_grant: Option<Grant>,
     /// Where readers of files have stopped, the latest last: where they will go on.

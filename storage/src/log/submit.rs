@@ -229,10 +229,15 @@ impl State {
     /// Bytes appended that are on no way to the disk yet.
     fn unsubmitted_bytes(&self) -> u64 {
         let submitted = self.progress.submitted();
-        let behind = self.segments.range(submitted.segment..).map(|(&base_offset, segment)| {
-            let start = if base_offset == submitted.segment { submitted.position } else { 0 };
-            u64::from(segment.size_bytes - start)
-        });
+        // Where all of a segment is submitted, compaction may have replaced it since: by a smaller one.
+        let behind = self
+            .segments
+            .range(submitted.segment..)
+            .filter(|(_, segment)| segment.next_offset > submitted.offset)
+            .map(|(&base_offset, segment)| {
+                let start = if base_offset == submitted.segment { submitted.position } else { 0 };
+                u64::from(segment.size_bytes - start)
+            });
         behind.sum()
     }
 }

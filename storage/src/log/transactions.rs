@@ -14,6 +14,21 @@ impl Inner {
         from: Offset,
         upper_bound: Offset,
     ) -> Result<Vec<AbortedTransaction>, StorageError> {
+        loop {
+            let replacements = self.state.borrow().replacements;
+            let found = self.collect_aborted(from, upper_bound).await?;
+            // A compaction moves transactions from file to file; so seldom that it is asked again.
+            if self.state.borrow().replacements == replacements {
+                return Ok(found);
+            }
+        }
+    }
+
+    async fn collect_aborted(
+        &self,
+        from: Offset,
+        upper_bound: Offset,
+    ) -> Result<Vec<AbortedTransaction>, StorageError> {
         let first = {
             let state = self.state.borrow();
             state.segments.range(..=from).next_back().map(|(&base_offset, _)| base_offset)
@@ -46,16 +61,25 @@ impl Inner {
 
     /// Has the aborted transactions of a rolled segment in memory.
     async fn load_aborted(&self, extent: (Offset, u32, Offset)) -> Result<(), StorageError> {
-        let truncations = self.state.borrow().truncations;
         let (segment, _, next_offset) = extent;
+        self.wait_replaced(segment).await;
+        let (truncations, replacements) = {
+            let state = self.state.borrow();
+            (state.truncations, state.replacements)
+        };
         let aborted = match read_aborted(&self.directory, extent).await {
             Ok(aborted) => aborted,
-            // Retention has taken it meanwhile.
-            Err(_) if !self.state.borrow().segments.contains_key(&segment) => return Ok(()),
+            // Retention has taken it meanwhile, or compaction has written it anew.
+            Err(_)
+                if !self.state.borrow().segments.contains_key(&segment)
+                    || self.state.borrow().replacements != replacements =>
+            {
+                return Ok(());
+            }
             Err(error) => return Err(error),
         };
         let mut state = self.state.borrow_mut();
-        if state.truncations == truncations
+        if (state.truncations, state.replacements) == (truncations, replacements)
             && let Some(known) = state.segments.get_mut(&segment)
             && known.next_offset == next_offset
         {

@@ -10,6 +10,7 @@ use crate::error::StorageError;
 
 pub(crate) const RECOVERY_POINT: &str = "recovery-point-offset-checkpoint";
 pub(crate) const LOG_START_OFFSET: &str = "log-start-offset-checkpoint";
+pub(crate) const FIRST_DIRTY_OFFSET: &str = "cleaner-offset-checkpoint";
 pub(crate) const HIGH_WATERMARK: &str = "replication-offset-checkpoint";
 
 pub(crate) type Offsets = BTreeMap<TopicPartition, Offset>;

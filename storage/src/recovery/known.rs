@@ -28,6 +28,8 @@ pub(super) struct Known<'a> {
     pub(super) scan_from: Offset,
     pub(super) log_start_offset: Offset,
     pub(super) high_watermark: Offset,
+    /// Below it the log is compacted.
+    pub(super) first_dirty_offset: Offset,
     /// Of the newest entry in the core checkpoint; 0 where there is none.
     pub(super) generation: u64,
     /// Of the log of this very topic.
@@ -50,6 +52,7 @@ impl<'a> Known<'a> {
             scan_from: Offset::ZERO,
             log_start_offset: Offset::ZERO,
             high_watermark: Offset::ZERO,
+            first_dirty_offset: Offset::ZERO,
             generation: 0,
             checkpoint: None,
         };
@@ -66,6 +69,11 @@ impl<'a> Known<'a> {
                     was_being_cut: log.is_none(),
                     log_start_offset: Offset(entry.log_start_offset),
                     high_watermark: log.map_or(Offset::ZERO, |log| Offset(log.high_watermark)),
+                    // An older entry may not know of a truncation.
+                    first_dirty_offset: match opening.checkpoints_damaged {
+                        true => Offset::ZERO,
+                        false => Offset(entry.first_dirty_offset),
+                    },
                     generation: entry.generation,
                     checkpoint: log,
                     ..nothing
@@ -80,6 +88,11 @@ impl<'a> Known<'a> {
                 },
                 scan_from: opening.recovery_point,
                 log_start_offset: opening.log_start_offset,
+                // An earlier topic's would keep a record whose tombstone goes.
+                first_dirty_offset: match opening.clean {
+                    true => opening.first_dirty_offset,
+                    false => Offset::ZERO,
+                },
                 ..nothing
             },
             None => nothing,

@@ -77,7 +77,7 @@ pub(crate) async fn holds_records(directory: &Path) -> Result<bool, StorageError
 }
 
 /// On return there is no file at `path`: its removal after a delay may have come first.
-pub(super) async fn remove(path: &Path) -> Result<(), StorageError> {
+pub(crate) async fn remove(path: &Path) -> Result<(), StorageError> {
     match reactor::directory::remove_file(path).await {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(StorageError::io("remove", path)(error))

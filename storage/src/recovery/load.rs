@@ -35,10 +35,13 @@ pub(crate) struct Loaded {
     pub(crate) end: Cursor,
     pub(crate) log_start_offset: Offset,
     pub(crate) epochs: LeaderEpochs,
+    /// Their file does not say so yet.
     pub(crate) epochs_changed: bool,
     pub(crate) producers: Producers,
     pub(crate) snapshot_offset: Option<Offset>,
     pub(crate) high_watermark: Offset,
+    /// Below it the log is compacted; at most its end.
+    pub(crate) first_dirty_offset: Offset,
     /// Of the checkpoint's entry.
     pub(crate) checkpoint_generation: u64,
     /// The files are not what a clean stop leaves behind.
@@ -75,13 +78,22 @@ pub(crate) async fn load(
     let is_all_scanned = known.stop == Stop::Unclean
         && resumed.is_none()
         && first.is_none_or(|first| known.scan_from <= first);
+    let last = listing.segments.last_key_value();
+    // Else it is an older entry: the newest one is damaged.
+    let is_of_end = resumed
+        .as_ref()
+        .is_some_and(|segment| last == Some((&segment.base_offset, &segment.size_bytes)));
     let known_epochs = match known.leader_epochs() {
         // A clean stop leaves in the file what it puts into the checkpoint.
-        Some(epochs) if opening.clean => Some(epochs),
+        Some(epochs) if opening.clean && is_of_end => Some(epochs),
         Some(_) | None => read_epochs(directory).await?,
     };
-    // Those of the checkpoint are whole up to where the scan begins; the file may lack the latest.
-    let mut epochs = known.leader_epochs().or_else(|| known_epochs.clone());
+    // Those of the checkpoint are whole up to where the scan begins; the file may lack the latest. After a
+    // clean stop the file lacks nothing, and nothing is scanned.
+    let mut epochs = match opening.clean {
+        true => known_epochs.clone(),
+        false => known.leader_epochs().or_else(|| known_epochs.clone()),
+    };
     let mut scanned_epochs = epochs.clone().unwrap_or_default();
     let (mut segments, tail) =
         context.load_segments(&listing, &known, resumed, &mut scanned_epochs).await?;
@@ -105,11 +117,16 @@ pub(crate) async fn load(
         segments,
         tail,
         end,
-        epochs_changed: known_epochs.as_ref() != Some(&epochs),
+        epochs_changed: known_epochs.unwrap_or_default() != epochs,
         epochs,
         producers,
         snapshot_offset,
         high_watermark: known.high_watermark.clamp(log_start_offset, end.offset),
+        first_dirty_offset: match known.first_dirty_offset <= end.offset {
+            true => known.first_dirty_offset,
+            // Of what is gone nothing can be said: all is looked at again, as in Kafka.
+            false => Offset::ZERO,
+        },
         checkpoint_generation: known.generation,
         touched: was_empty || !opening.clean,
     })
@@ -372,7 +389,7 @@ impl Context<'_> {
                 });
             }
             if let Some(leader_epoch) = header.partition_leader_epoch {
-                epochs.found(leader_epoch, header.base_offset);
+                epochs.found(leader_epoch, header.base_offset..header.next_offset());
             }
             segment.push(header.base_offset, header, self.config.index_interval_bytes);
         };

@@ -12,7 +12,7 @@ mod swap;
 mod transactions;
 
 pub(crate) use indexes::{read_indexes, rebuild_indexes, write_indexes};
-pub(crate) use listing::{holds_records, list};
+pub(crate) use listing::{holds_records, list, remove};
 pub(crate) use load::{Loaded, create_segment, is_zeros, load, remove_segment};
 pub(crate) use swap::end_of_segment;
 pub(crate) use transactions::read_aborted;

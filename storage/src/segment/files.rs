@@ -50,10 +50,10 @@ pub(crate) enum SegmentFile {
 
 impl SegmentFile {
     pub(crate) fn parse(name: &str) -> SegmentFile {
-        if name.ends_with(".deleted") {
+        if name.ends_with(DELETED) {
             return SegmentFile::Discarded;
         }
-        for (suffix, is_swap) in [(".swap", true), (".cleaned", false)] {
+        for (suffix, is_swap) in [(SWAP, true), (CLEANED, false)] {
             let Some(name) = name.strip_suffix(suffix) else { continue };
             return match SegmentFile::parse(name) {
                 SegmentFile::Kept(kind, offset) if is_swap => SegmentFile::Swap(kind, offset),
@@ -71,6 +71,22 @@ impl SegmentFile {
             (Some(_) | None, Ok(_) | Err(_)) => SegmentFile::Other,
         }
     }
+}
+
+/// A file of a compaction that is going on: nothing of the log yet.
+pub(crate) const CLEANED: &str = ".cleaned";
+
+/// A file of a compaction that is whole, and replaces segments.
+pub(crate) const SWAP: &str = ".swap";
+
+/// A file that is deleted, and still there.
+pub(crate) const DELETED: &str = ".deleted";
+
+/// `path` with `suffix` behind its name.
+pub(crate) fn suffixed(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
 }
 
 /// The file of `kind` for `offset` in `directory`: 20 digits and an extension.

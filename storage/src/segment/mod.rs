@@ -5,7 +5,7 @@ mod growth;
 mod scan;
 mod select;
 
-pub(crate) use files::{FileKind, SegmentFile, path_of};
+pub(crate) use files::{CLEANED, DELETED, FileKind, SWAP, SegmentFile, path_of, suffixed};
 pub(crate) use growth::{Indexes, NextBatch, Segment};
 pub(crate) use scan::{ScanEnd, Scanned, Scanner};
 pub(crate) use select::{Selection, Stop, select};

@@ -1,6 +1,6 @@
 //! Reading a segment from one position to its end, with everything checked.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use protocol::model::Offset;
@@ -63,6 +63,10 @@ impl Scanner {
     pub(crate) fn position(&self) -> u32 {
         // The limit is a u32, and the position never passes it.
         self.position as u32
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     pub(crate) fn next_offset(&self) -> Offset {

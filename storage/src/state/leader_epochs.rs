@@ -1,5 +1,7 @@
 //! Which leader epoch begins at which offset, and `leader-epoch-checkpoint`. Source: KIP-101.
 
+use std::ops::Range;
+
 use protocol::model::{LeaderEpoch, Offset};
 
 use crate::log::EpochEnd;
@@ -67,18 +69,27 @@ impl LeaderEpochs {
         true
     }
 
-    /// A scan has found a batch of `leader_epoch` at `start_offset`: it wins over entries that say
-    /// otherwise, which a truncation may have left in the file. Source: Kafka's
-    /// `LeaderEpochFileCache.assign`.
-    pub(crate) fn found(&mut self, leader_epoch: LeaderEpoch, start_offset: Offset) {
-        if self.at(start_offset) == Some(leader_epoch) {
+    /// A scan has found a batch of `leader_epoch` with the offsets of `batch`: it wins over entries that
+    /// say otherwise, which a truncation may have left in the file, as in Kafka's
+    /// `LeaderEpochFileCache.assign`. Those that begin behind it stay until a batch says otherwise: of an
+    /// epoch whose first batches are compacted nothing else says where it begins.
+    pub(crate) fn found(&mut self, leader_epoch: LeaderEpoch, batch: Range<Offset>) {
+        let within = self.entries.partition_point(|entry| entry.start_offset <= batch.start);
+        let behind = self.entries.partition_point(|entry| entry.start_offset < batch.end);
+        if within == behind && self.at(batch.start) == Some(leader_epoch) {
             return;
         }
-        self.truncate_from_end(start_offset);
-        while self.entries.last().is_some_and(|last| last.leader_epoch > leader_epoch) {
-            self.entries.pop();
+        let behind = self.entries.split_off(behind);
+        self.entries.truncate(within);
+        if self.at(batch.start) != Some(leader_epoch) {
+            self.truncate_from_end(batch.start);
+            while self.entries.last().is_some_and(|last| last.leader_epoch > leader_epoch) {
+                self.entries.pop();
+            }
+            self.maybe_assign(leader_epoch, batch.start);
         }
-        self.maybe_assign(leader_epoch, start_offset);
+        let later = behind.into_iter().filter(|entry| entry.leader_epoch > leader_epoch);
+        self.entries.extend(later);
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (LeaderEpoch, Offset)> {
@@ -224,20 +235,28 @@ mod tests {
 
     #[test]
     fn what_a_scan_finds_wins_over_the_file() {
-        for (entries, (leader_epoch, start_offset), want) in [
-            (&[(0, 0), (3, 91)][..], (0, 91), "0\n1\n0 0\n"), // cut at 91, then an older epoch's
-            (&[(0, 0), (3, 91)], (0, 50), "0\n2\n0 0\n3 91\n"), // known
-            (&[(0, 0), (3, 91)], (3, 95), "0\n2\n0 0\n3 91\n"), // known
-            (&[(0, 0), (3, 91)], (4, 99), "0\n3\n0 0\n3 91\n4 99\n"),
-            (&[(2, 0), (3, 91)], (1, 91), "0\n1\n1 91\n"),
-            (&[], (2, 7), "0\n1\n2 7\n"),
+        for (entries, (leader_epoch, batch), want) in [
+            (&[(0, 0), (3, 91)][..], (0, 91..95), "0\n1\n0 0\n"), // cut at 91, then an older epoch's
+            (&[(0, 0), (3, 91)], (0, 50..60), "0\n2\n0 0\n3 91\n"), // known
+            (&[(0, 0), (3, 91)], (0, 50..91), "0\n2\n0 0\n3 91\n"),
+            (&[(0, 0), (3, 91)], (0, 50..92), "0\n1\n0 0\n"),
+            (&[(0, 0), (3, 91)], (3, 95..99), "0\n2\n0 0\n3 91\n"), // known
+            (&[(0, 0), (3, 91)], (4, 99..100), "0\n3\n0 0\n3 91\n4 99\n"),
+            (&[(0, 0), (3, 91), (4, 97)], (4, 95..99), "0\n3\n0 0\n3 91\n4 95\n"),
+            (&[(2, 0), (3, 91)], (1, 91..92), "0\n1\n1 91\n"),
+            (&[], (2, 7..8), "0\n1\n2 7\n"),
+            // A log start that a crash has forgotten: what was below it is there again.
+            (&[(1, 25), (2, 28)], (1, 18..20), "0\n2\n1 18\n2 28\n"),
+            (&[(2, 28), (3, 40)], (1, 18..20), "0\n3\n1 18\n2 28\n3 40\n"),
+            (&[(2, 28), (3, 40)], (2, 18..20), "0\n2\n2 18\n3 40\n"),
+            (&[(2, 28), (3, 40)], (3, 18..20), "0\n1\n3 18\n"),
         ] {
             let mut epochs = LeaderEpochs::default();
             for &(leader_epoch, start_offset) in entries {
                 epochs.maybe_assign(LeaderEpoch(leader_epoch), Offset(start_offset));
             }
-            epochs.found(LeaderEpoch(leader_epoch), Offset(start_offset));
-            assert_eq!(epochs.encode(), want, "{entries:?} {leader_epoch} {start_offset}");
+            epochs.found(LeaderEpoch(leader_epoch), Offset(batch.start)..Offset(batch.end));
+            assert_eq!(epochs.encode(), want, "{entries:?} {leader_epoch} {batch:?}");
         }
     }
 }

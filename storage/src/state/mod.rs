@@ -9,4 +9,4 @@ mod producers;
 pub(crate) use leader_epochs::LeaderEpochs;
 pub(crate) use producer_batch::producer_batch;
 pub use producers::ActiveProducer;
-pub(crate) use producers::{ProducerBatch, Producers, Verdict};
+pub(crate) use producers::{Producer, ProducerBatch, Producers, Verdict};

@@ -30,6 +30,7 @@ fn a_clean_stop_is_known_once() {
             append(&log, &batch(0, 10 + n as i64, 50));
             log.close().await.expect("closed");
             logs.push(LogOffsets {
+                first_dirty_offset: Offset(0),
                 name: name.clone(),
                 recovery_point: log.recovery_point(),
                 log_start_offset: log.log_start_offset(),

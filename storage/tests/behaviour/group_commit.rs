@@ -192,6 +192,7 @@ impl World {
         let offsets: Vec<_> = offsets
             .into_iter()
             .map(|(name, end)| storage::LogOffsets {
+                first_dirty_offset: Offset(0),
                 name,
                 recovery_point: end,
                 log_start_offset: Offset(0),

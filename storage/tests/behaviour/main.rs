@@ -1,6 +1,7 @@
 //! The crate's public behaviour, on real disks and in the simulated world.
 
 mod checkpoint;
+mod compaction;
 mod directory;
 mod failing_disk;
 mod full_disk;

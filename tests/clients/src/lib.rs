@@ -19,7 +19,7 @@ mod wire;
 
 pub use broker::{Broker, Kind, Layout, Quorum, Setting, Site};
 pub use client::{Client, Codec};
-pub use dump_log::dump;
+pub use dump_log::{dump, dump_compacted};
 pub use process::{Finished, run};
 pub use records::{Produced, ReadRecord, check_read};
 pub use report::Report;

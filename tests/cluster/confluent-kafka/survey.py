@@ -45,7 +45,6 @@ TOPICS = {
     "short-lived": (2, {}),
     "born-twice": (2, {}),
 }
-# What Apache Kafka keeps and millrace does not make: it serves them all the same.
 COMPACTED = {
     "compacted": (
         2,

@@ -21,6 +21,7 @@ fn main() -> ExitCode {
     suites::week::run(&mut report, kind);
     if kind == Kind::Millrace {
         suites::swap::run(&mut report);
+        suites::compaction::run(&mut report);
         suites::recover::run(&mut report);
     }
     report.finish()

@@ -29,6 +29,11 @@ pub const BUGS: &[(&str, &str)] = &[
     ("journal_void_not_flushed", "a journal file may come back to life after a power loss"),
     ("journal_zeroed_while_in_use", "a journal file is zeroed after its first group may be there"),
     ("retention_before_the_next_file", "all segments go before the one that stays is on disk"),
+    (
+        "compaction_drops_tombstones_early",
+        "a tombstone goes when it is met first, not after its time",
+    ),
+    ("compaction_moves_last_offset", "a batch that loses its last record ends earlier"),
     ("snapshot_one_batch_behind", "a producer's last batch is not in the snapshot"),
 ];
 

@@ -45,6 +45,7 @@ struct LogTotals {
     cuts: u64,
     deletions: u64,
     deleted_segments: u64,
+    compactions: u64,
     rots: BTreeMap<&'static str, u64>,
     refusals: u64,
 }
@@ -54,7 +55,7 @@ pub fn line(ended: &Ended) -> String {
     match ended {
         Ended::Broker(outcome) => broker_line(outcome),
         Ended::Logs(outcome) => format!(
-            "trace={:016x} virtual_s={:.1} lives={} appended_batches={} compared={} cuts={} deletions={} deleted_segments={} rots={} refusals={}",
+            "trace={:016x} virtual_s={:.1} lives={} appended_batches={} compared={} cuts={} deletions={} deleted_segments={} compactions={} rots={} refusals={}",
             outcome.trace_hash,
             outcome.virtual_time.as_secs_f64(),
             outcome.lives,
@@ -63,6 +64,7 @@ pub fn line(ended: &Ended) -> String {
             outcome.cuts,
             outcome.deletions,
             outcome.deleted_segments,
+            outcome.compactions,
             counts(&outcome.rots),
             outcome.refusals,
         ),
@@ -111,6 +113,7 @@ impl Totals {
         self.logs.cuts += outcome.cuts;
         self.logs.deletions += outcome.deletions;
         self.logs.deleted_segments += outcome.deleted_segments;
+        self.logs.compactions += outcome.compactions;
         self.logs.refusals += outcome.refusals;
         add_up(&mut self.logs.rots, &outcome.rots);
         add_up(&mut self.world_faults, &outcome.counters.faults);
@@ -137,7 +140,7 @@ impl Totals {
     pub fn text(&self) -> String {
         format!(
             "{} runs, {:.2} virtual hours, {} records acknowledged, {} compared, {} topics, {} restarts\n\
-             {} runs of storage alone, {} lives, {} batches appended, {} compared, {} cuts, {} deletions, {} segments deleted\n\
+             {} runs of storage alone, {} lives, {} batches appended, {} compared, {} cuts, {} deletions, {} segments deleted, {} compactions\n\
              bits flipped in: {}; {} refusals of what was hit\n\
              faults: {}\nof the world: {}\nmarks reached: {}\nmarks never reached: {}",
             self.runs,
@@ -153,6 +156,7 @@ impl Totals {
             self.logs.cuts,
             self.logs.deletions,
             self.logs.deleted_segments,
+            self.logs.compactions,
             counts(&self.logs.rots),
             self.logs.refusals,
             counts(&self.faults),

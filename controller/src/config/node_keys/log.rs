@@ -6,30 +6,30 @@ pub const LOG: &[Key] = keys! {
     /// Log directories that get no new partitions.
     "cordoned.log.dirs": List = "", Items, Medium, PerBroker, Refused;
     /// How long the cleaner rests when it finds nothing to compact.
-    "log.cleaner.backoff.ms": Long = "15000", AtLeast(0), Medium, ClusterWide, NoEffect;
+    "log.cleaner.backoff.ms": Long = "15000", AtLeast(0), Medium, ClusterWide, Honoured;
     /// The memory of the cleaner's map of keys.
-    "log.cleaner.dedupe.buffer.size": Long = "134217728", Any, Medium, ClusterWide, NoEffect;
+    "log.cleaner.dedupe.buffer.size": Long = "134217728", Any, Medium, ClusterWide, Honoured;
     /// How long the mark of a deleted key stays in a compacted log, where a topic says nothing
     /// else.
-    "log.cleaner.delete.retention.ms": Long = "86400000", AtLeast(0), Medium, ClusterWide, NoEffect;
+    "log.cleaner.delete.retention.ms": Long = "86400000", AtLeast(0), Medium, ClusterWide, Honoured;
     /// Whether compacted topics are compacted. Deprecated in Kafka.
-    "log.cleaner.enable": Boolean = "true", Any, Medium, ReadOnly, NoEffect;
+    "log.cleaner.enable": Boolean = "true", Any, Medium, ReadOnly, Honoured;
     /// How full the cleaner's map of keys may become.
     "log.cleaner.io.buffer.load.factor": Double = "0.9", Any, Medium, ClusterWide, NoEffect;
     /// The memory of the cleaner's buffers for reading and writing.
     "log.cleaner.io.buffer.size": Int = "524288", AtLeast(0), Medium, ClusterWide, NoEffect;
     /// How fast the cleaner may read and write, summed up.
     "log.cleaner.io.max.bytes.per.second": Double = "1.7976931348623157E308",
-        Any, Medium, ClusterWide, NoEffect;
+        Any, Medium, ClusterWide, Honoured;
     /// How long a record stays uncompacted at most, where a topic says nothing else.
     "log.cleaner.max.compaction.lag.ms": Long = "9223372036854775807",
         AtLeast(1), Medium, ClusterWide, Honoured;
     /// Which share of a compacted log must be uncompacted before it is compacted, where a topic
     /// says nothing else.
     "log.cleaner.min.cleanable.ratio": Double = "0.5",
-        Fraction(0.0, 1.0), Medium, ClusterWide, NoEffect;
+        Fraction(0.0, 1.0), Medium, ClusterWide, Honoured;
     /// How long a record stays uncompacted at least, where a topic says nothing else.
-    "log.cleaner.min.compaction.lag.ms": Long = "0", AtLeast(0), Medium, ClusterWide, NoEffect;
+    "log.cleaner.min.compaction.lag.ms": Long = "0", AtLeast(0), Medium, ClusterWide, Honoured;
     /// Threads that compact.
     "log.cleaner.threads": Int = "1", AtLeast(0), Medium, ClusterWide, NoEffect;
     /// What becomes of old segments, where a topic says nothing else: `delete`, `compact`, or both;

@@ -1,5 +1,6 @@
 //! The cases, by the fault they are about.
 
+pub mod compaction;
 pub mod flush;
 pub mod freeze;
 pub mod kill;

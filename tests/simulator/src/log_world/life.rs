@@ -6,12 +6,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use protocol::model::{LeaderEpoch, Offset, TimestampMs, Uuid};
-use protocol::record_batch::Batches;
+use protocol::record_batch::{Batches, Record};
 use reactor::sim::Random;
 use reactor::task::Group;
 use storage::{
-    AppendAsLeader, AppendError, Appended, ChunkPool, LogConfig, LogDirectory, LogOffsets, Origin,
-    PartitionLog, ReadError, Settings, StorageError, Volume,
+    AppendAsLeader, AppendError, Appended, ChunkPool, Compaction, LogConfig, LogDirectory,
+    LogOffsets, Origin, Pace, PartitionLog, ReadError, Settings, StorageError, Volume,
 };
 
 use super::batches::BatchMaker;
@@ -32,6 +32,8 @@ pub struct Known {
     pub cuts: Cell<u64>,
     pub deletions: Cell<u64>,
     pub deleted_segments: Cell<u64>,
+    /// Rounds that ended.
+    pub compactions: Cell<u64>,
     /// Of logs and batches that were hit by rot.
     pub refusals: Cell<u64>,
     /// The disk refuses things in this life.
@@ -63,8 +65,42 @@ pub struct LifePlan {
     pub config: LogConfig,
     pub batch_size_bytes_max: u64,
     pub mix: Mix,
+    pub compaction: Option<Compacting>,
     /// Opens and checks only.
     pub is_last: bool,
+}
+
+/// How logs are compacted.
+#[derive(Clone, Debug)]
+pub struct Compacting {
+    pub key_count: u64,
+    pub map_size_bytes_max: usize,
+    pub delete_retention_ms: u64,
+    pub is_deleted_too: bool,
+    /// Between two rounds of one log, at most.
+    pub pause_us: u64,
+}
+
+impl Compacting {
+    /// Of one in three worlds.
+    pub fn of_seed(seed: u64) -> Option<Compacting> {
+        let random = &mut Random::new(seed, "log compaction");
+        random.chance(0.35).then(|| Compacting {
+            key_count: [3, 20, 300][random.index(3)],
+            // For a handful of keys, or for all.
+            map_size_bytes_max: [300, 1_000, 100_000][random.index(3)],
+            delete_retention_ms: [0, 100, 2_000][random.index(3)],
+            is_deleted_too: random.chance(0.3),
+            pause_us: [1_000, 20_000, 300_000][random.index(3)],
+        })
+    }
+
+    pub fn configure(&self, config: &mut LogConfig) {
+        config.cleanup_compacts = true;
+        config.cleanup_deletes = self.is_deleted_too;
+        config.min_cleanable_dirty_ratio = 0.0;
+        config.delete_retention_ms = self.delete_retention_ms;
+    }
 }
 
 /// How many of a thousand things that are done to a log are what; the rest are appends.
@@ -182,6 +218,16 @@ async fn try_live(known: Rc<Known>, plan: LifePlan, mut random: Random) -> Resul
             }
         });
     }
+    for slot in 0..life.known.logs.len() {
+        if let Some(compaction) = life.plan.compaction.clone() {
+            let (life, random) = (life.clone(), Random::new(random.next_u64(), "compaction"));
+            drivers.spawn(async move {
+                if let Err(failure) = life.compact(slot, &compaction, random).await {
+                    life.known.fail(failure);
+                }
+            });
+        }
+    }
     drivers.ended().await;
     life.stop().await
 }
@@ -277,22 +323,27 @@ impl Life {
             let what = format!("durable_end_offset={} of {end}", log.durable_end_offset());
             return Err(Failure::broken(4, what));
         }
-        self.read_all(slot, log, (start, end), 20_000).await?;
+        let found = self.read_all(slot, log, (start, end), 20_000).await?;
         self.model(slot).borrow_mut().ends_at(end);
         self.model(slot).borrow_mut().rot.is_open();
+        // Of what was hit, not all is read.
+        if self.plan.compaction.is_some() && !self.model(slot).borrow().rot.is_in_segments() {
+            self.model(slot).borrow().check_deleted(start, &found)?;
+        }
         self.check_epochs(slot, log, start)?;
         self.check_retries(slot, log)
     }
 
     /// Reads `start..end`, which ends where a batch does: every batch there is the one that was
-    /// appended, and none is left out.
+    /// appended, and none is left out but by compaction. Returns the records of a compacted log.
     async fn read_all(
         &self,
         slot: usize,
         log: &PartitionLog,
         (start, end): (Offset, Offset),
         size_bytes_max: usize,
-    ) -> Result<(), Failure> {
+    ) -> Result<Vec<Record>, Failure> {
+        let mut records = Vec::new();
         let mut from = start;
         while from < end {
             let read = log.read(from, size_bytes_max, true, end).await;
@@ -309,8 +360,12 @@ impl Life {
                 let batch = batch.map_err(|error| {
                     Failure::broken(2, format!("{}: no batch at {from}: {error}", model.name))
                 })?;
-                model.check_batch(&batch)?;
+                records.extend(model.check_batch(&batch)?);
                 let header = batch.header();
+                if model.is_compacted && header.base_offset > next {
+                    model.check_gap(next, header.base_offset)?;
+                    next = header.base_offset;
+                }
                 let is_due = if next == from {
                     header.base_offset <= from
                 } else {
@@ -326,13 +381,17 @@ impl Life {
                 next = header.next_offset();
                 self.known.compared_batches.set(self.known.compared_batches.get() + 1);
             }
+            if next == from && model.is_compacted {
+                model.check_gap(from, end)?;
+                break;
+            }
             if next == from {
                 let what = format!("{}: a read at {from} of {end} gives nothing", model.name);
                 return Err(Failure::broken(4, what));
             }
             from = next;
         }
-        Ok(())
+        Ok(records)
     }
 
     /// A read of the batch at `from` was refused. Returns where the next one begins, if it may be.
@@ -372,7 +431,7 @@ impl Life {
             let last = (first + random.index(20)).min(there.len() - 1);
             (there[first].base_offset.max(start), there[last].next_offset)
         };
-        self.read_all(slot, log, range, 1 << random.within(6..18)).await
+        self.read_all(slot, log, range, 1 << random.within(6..18)).await.map(drop)
     }
 
     /// Epochs of all records, as far as the log still has them. Those of records that were given up go
@@ -401,7 +460,9 @@ impl Life {
             let of_producer = model.batches.iter().rev().filter(|known| {
                 known.batch.header().producer_id == Some(producer) && known.base_offset >= start
             });
-            for known in of_producer.take(RETAINED_BATCH_COUNT) {
+            // Where the checkpoint is lost, what compaction has left is all that is known.
+            let count = if model.is_compacted { 1 } else { RETAINED_BATCH_COUNT };
+            for known in of_producer.take(count) {
                 let appended = log.append_as_leader(
                     std::slice::from_ref(&known.batch),
                     how(log.latest_leader_epoch().unwrap_or(known.leader_epoch)),
@@ -444,7 +505,11 @@ impl Life {
 
     /// Works on one log until the process is to stop.
     async fn drive(&self, slot: usize, mut random: Random) -> Result<(), Failure> {
-        let mut maker = BatchMaker::default();
+        let key_count = self.plan.compaction.as_ref().map(|it| it.key_count);
+        // What a cut leaves of a compacted log need not have the last batch of a producer.
+        let is_idempotent = self.plan.compaction.is_none() || self.plan.mix.cuts == 0;
+        let new_maker = || BatchMaker::new(key_count, is_idempotent);
+        let mut maker = new_maker();
         maker.resume(self.model(slot).borrow().next_sequences());
         while !self.known.is_stopping.get() && !self.known.has_failed() {
             if self.model(slot).borrow().presence == Presence::Refusing {
@@ -455,7 +520,7 @@ impl Life {
             let Some(log) = log else {
                 reactor::sleep(Duration::from_millis(random.below(50))).await;
                 self.create(slot, &mut random).await?;
-                maker = BatchMaker::default();
+                maker = new_maker();
                 continue;
             };
             match self.plan.mix.draw(&mut random) {
@@ -513,7 +578,9 @@ impl Life {
     ) -> Result<(), Failure> {
         let (low, high) = {
             let model = self.model(slot).borrow();
-            (log.log_start_offset().max(log.high_watermark()), model.end())
+            // What was exposed may be compacted: no replica cuts that, though a crash forgets how far it was.
+            let exposed = if model.is_compacted { model.high_watermark } else { Offset::ZERO };
+            (log.log_start_offset().max(log.high_watermark()).max(exposed), model.end())
         };
         let to = Offset(random.within(low.0 as u64..high.0 as u64 + 1) as i64);
         self.model(slot).borrow_mut().cut_to = Some(to);
@@ -563,6 +630,34 @@ impl Life {
         Ok(())
     }
 
+    /// Compacts one log again and again, until the process is to stop.
+    async fn compact(
+        &self,
+        slot: usize,
+        compaction: &Compacting,
+        mut random: Random,
+    ) -> Result<(), Failure> {
+        let pace = Pace::new(f64::MAX);
+        let how = Compaction { map_size_bytes_max: compaction.map_size_bytes_max, pace: &pace };
+        while !self.known.is_stopping.get() && !self.known.has_failed() {
+            reactor::sleep(Duration::from_micros(random.below(compaction.pause_us))).await;
+            let log = self.logs.borrow()[slot].clone();
+            let Some(log) = log else { continue };
+            // Some rounds come much later than others, so that tombstones have had their time.
+            let now = reactor::wall_clock() + random.below(2_000) as i64;
+            let retention_ms = compaction.delete_retention_ms as i64;
+            self.model(slot).borrow_mut().round_begins(now, retention_ms);
+            let round = log.compact(TimestampMs(now), &how).await;
+            self.model(slot).borrow_mut().round_ends();
+            match round {
+                Ok(Some(_)) => self.known.compactions.set(self.known.compactions.get() + 1),
+                Ok(None) => {}
+                Err(error) => return self.refuses(slot, &format!("compaction: {error}")),
+            }
+        }
+        Ok(())
+    }
+
     async fn append(
         &self,
         slot: usize,
@@ -593,7 +688,7 @@ impl Life {
                     return Err(Failure::broken(6, what));
                 }
             };
-            model.batches.push(KnownBatch { base_offset, next_offset, leader_epoch, batch });
+            model.is_appended(KnownBatch { base_offset, next_offset, leader_epoch, batch });
             next_offset
         };
         self.known.appended_batches.set(self.known.appended_batches.get() + 1);
@@ -630,6 +725,7 @@ impl Life {
                 name: model.name.clone(),
                 recovery_point: log.recovery_point(),
                 log_start_offset: log.log_start_offset(),
+                first_dirty_offset: log.first_dirty_offset(),
                 high_watermark: log.log_end_offset().min(model.high_watermark),
             });
         }

@@ -3,6 +3,7 @@
 //! one node never cuts a log; here what it would do as a follower is done.
 
 mod batches;
+mod compacted;
 mod life;
 mod model;
 mod raw;

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use protocol::model::{LeaderEpoch, Offset, ProducerId, Sequence, TopicId};
-use protocol::record_batch::{RecordBatch, set_base_offset, set_partition_leader_epoch};
+use protocol::record_batch::{Record, RecordBatch, set_base_offset, set_partition_leader_epoch};
 use storage::TopicPartition;
 
+use super::compacted::Tombstones;
 use super::rot::Rot;
 use crate::verdict::Failure;
 
@@ -65,6 +66,9 @@ pub struct LogModel {
     /// Everything below was there at the last clean stop: storage knows so, whatever crashes.
     pub stopped_at: Offset,
     pub rot: Rot,
+    /// Records may be gone, as compaction has it.
+    pub is_compacted: bool,
+    pub tombstones: Tombstones,
 }
 
 impl LogModel {
@@ -81,13 +85,19 @@ impl LogModel {
             in_segments: Offset::ZERO,
             stopped_at: Offset::ZERO,
             rot: Rot::default(),
+            is_compacted: false,
+            tombstones: Tombstones::default(),
         }
     }
 
     /// Another log of this name begins.
     pub fn begin(&mut self, topic_id: TopicId) {
-        *self =
-            LogModel { presence: Presence::Creating, topic_id, ..LogModel::new(self.name.clone()) };
+        *self = LogModel {
+            presence: Presence::Creating,
+            topic_id,
+            is_compacted: self.is_compacted,
+            ..LogModel::new(self.name.clone())
+        };
     }
 
     /// The end of what was appended.
@@ -109,10 +119,13 @@ impl LogModel {
     pub fn ends_at(&mut self, end: Offset) {
         self.batches.retain(|batch| batch.base_offset < end);
         self.durable = end;
-        self.high_watermark = self.high_watermark.min(end);
         self.in_segments = self.in_segments.min(end);
         self.stopped_at = self.stopped_at.min(end);
+        // Bits that flipped have taken what was exposed, and may have superseded what is gone.
+        self.tombstones.is_unknown |= self.rot.is_in_segments() && end < self.high_watermark;
+        self.high_watermark = self.high_watermark.min(end);
         self.rot.ends_at(end);
+        self.tombstones.ends_at(end);
         self.cut_to = None;
     }
 
@@ -142,13 +155,15 @@ impl LogModel {
         Ok(())
     }
 
-    /// A batch was read at `offset`: it is the one that was appended there.
-    pub fn check_batch(&self, found: &RecordBatch) -> Result<(), Failure> {
+    /// A batch was read: it is the one that was appended there, or what compaction may have left of that.
+    /// Returns the records of one that may be compacted.
+    pub fn check_batch(&self, found: &RecordBatch) -> Result<Vec<Record>, Failure> {
         let base_offset = found.header().base_offset;
         let index = self.batches.partition_point(|batch| batch.base_offset < base_offset);
         let known = self.batches.get(index).filter(|batch| batch.base_offset == base_offset);
         match known {
-            Some(known) if known.stored() == *found.bytes() => Ok(()),
+            Some(known) if self.is_compacted => self.check_compacted(known, found),
+            Some(known) if known.stored() == *found.bytes() => Ok(Vec::new()),
             _ => {
                 let what = format!("{}: another batch at {base_offset} than appended", self.name);
                 Err(Failure::broken(2, what))

@@ -5,7 +5,9 @@
 
 use std::path::Path;
 
+use bytes::Bytes;
 use protocol::model::Offset;
+use protocol::record_batch::Batches;
 use reactor::file::{File, Open};
 
 use super::model::{LogModel, Presence};
@@ -35,11 +37,11 @@ pub async fn check_segments(directory: &Path, log: &LogModel) -> Result<(), Fail
             |error: std::io::Error| Failure::crash(format!("{}/{name}: {error}", log.name));
         let file = File::open(&directory.join(name), Open::Existing).await.map_err(unreadable)?;
         let found = file.read_range(0..file.size()).await.map_err(unreadable)?;
-        let wrong = found
-            .iter()
-            .enumerate()
-            .find(|&(position, &byte)| byte != 0 && image.get(position) != Some(&byte));
-        if let Some((position, _)) = wrong {
+        if let Some(position) = first_wrong(&found, &image) {
+            let extent = (*base_offset, next);
+            if log.is_compacted && is_compacted_segment(log, extent, &found) {
+                continue;
+            }
             let what = format!(
                 "{}/{name} position={position}: neither what was appended there nor zero; appended are {} bytes of {}",
                 log.name,
@@ -50,4 +52,29 @@ pub async fn check_segments(directory: &Path, log: &LogModel) -> Result<(), Fail
         }
     }
     Ok(())
+}
+
+/// Whether `found`, a segment from `base_offset` up to `next`, begins with batches that compaction may have
+/// left, and goes on with what was appended behind them, or zeros: one that was compacted and cut since.
+fn is_compacted_segment(
+    log: &LogModel,
+    (base_offset, next): (Offset, Option<Offset>),
+    found: &Bytes,
+) -> bool {
+    let mut batches = Batches::new(found.clone());
+    let (mut position, mut end) = (0, base_offset);
+    while let Some(Ok(batch)) = batches.next()
+        && log.check_batch(&batch).is_ok()
+    {
+        position = batches.whole_size_bytes();
+        end = batch.header().next_offset();
+    }
+    let rest = found.get(position..).unwrap_or_default();
+    first_wrong(rest, &log.image(end, next)).is_none()
+}
+
+/// Where `found` first has what is neither zero nor as `image` has it.
+fn first_wrong(found: &[u8], image: &[u8]) -> Option<usize> {
+    let mut bytes = found.iter().enumerate();
+    bytes.find(|&(at, &byte)| byte != 0 && image.get(at) != Some(&byte)).map(|(at, _)| at)
 }

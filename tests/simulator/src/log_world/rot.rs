@@ -74,12 +74,17 @@ impl Rot {
     /// Whether a read of the batch at `offset` may be refused: it was hit, or it lies behind one that was,
     /// in the same segment, and is found by walking over that.
     pub fn may_hide(&self, log: &LogModel, offset: Offset, segment_size_bytes: u64) -> bool {
-        self.batches.range(..=offset).next_back().is_some_and(|&hit| {
-            let between =
-                log.batches.iter().filter(|it| it.base_offset >= hit && it.base_offset < offset);
-            let size_bytes: u64 = between.map(|it| it.batch.size_bytes() as u64).sum();
-            size_bytes < segment_size_bytes
-        })
+        // Where batches lie that compaction has moved is not known here.
+        let is_anywhere = log.is_compacted && !self.batches.is_empty();
+        is_anywhere
+            || self.batches.range(..=offset).next_back().is_some_and(|&hit| {
+                let between = log
+                    .batches
+                    .iter()
+                    .filter(|it| it.base_offset >= hit && it.base_offset < offset);
+                let size_bytes: u64 = between.map(|it| it.batch.size_bytes() as u64).sum();
+                size_bytes < segment_size_bytes
+            })
     }
 
     /// Where the log may end at the earliest, for all that was hit.

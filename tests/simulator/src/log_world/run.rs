@@ -11,7 +11,7 @@ use protocol::model::{Offset, PartitionId};
 use reactor::sim::{Counters, Crash, DiskFaults, Knobs, Random, Simulation};
 use storage::{LogConfig, Settings, TopicPartition};
 
-use super::life::{DIRECTORY, Known, LifePlan, Mix, live};
+use super::life::{Compacting, DIRECTORY, Known, LifePlan, Mix, live};
 use super::model::LogModel;
 use super::rot;
 use crate::settings::hostile_settings;
@@ -45,6 +45,7 @@ pub struct LogOutcome {
     pub cuts: u64,
     pub deletions: u64,
     pub deleted_segments: u64,
+    pub compactions: u64,
     /// Files of which bits were flipped, by kind; and refusals of what was hit.
     pub rots: BTreeMap<&'static str, u64>,
     pub refusals: u64,
@@ -94,6 +95,7 @@ impl LogScenario {
                     reads: 100,
                     pauses: [20, 100, 300][random.index(3)],
                 },
+                compaction: Compacting::of_seed(seed),
                 is_last: false,
             },
         }
@@ -125,14 +127,19 @@ pub fn run(scenario: &LogScenario, prepare: &dyn Fn(&Simulation)) -> Result<LogO
     simulation.set_knobs(scenario.knobs.clone());
     let names = (0..scenario.log_count)
         .map(|index| TopicPartition { topic: "orders".to_owned(), partition: PartitionId(index) });
+    let is_compacted = scenario.plan.compaction.is_some();
     let known = Rc::new(Known {
-        logs: names.map(|name| Rc::new(RefCell::new(LogModel::new(name)))).collect(),
+        logs: names
+            .map(|name| LogModel { is_compacted, ..LogModel::new(name) })
+            .map(|log| Rc::new(RefCell::new(log)))
+            .collect(),
         failure: RefCell::default(),
         appended_batches: Cell::new(0),
         compared_batches: Cell::new(0),
         cuts: Cell::new(0),
         deletions: Cell::new(0),
         deleted_segments: Cell::new(0),
+        compactions: Cell::new(0),
         refusals: Cell::new(0),
         disk_fails: Cell::new(false),
         is_stopping: Cell::new(false),
@@ -148,7 +155,10 @@ pub fn run(scenario: &LogScenario, prepare: &dyn Fn(&Simulation)) -> Result<LogO
         known.disk_fails.set(false);
         known.is_stopping.set(false);
         known.has_stopped.set(false);
-        let plan = LifePlan { is_last, ..scenario.plan.clone() };
+        let mut plan = LifePlan { is_last, ..scenario.plan.clone() };
+        if let Some(compaction) = &plan.compaction {
+            compaction.configure(&mut plan.config);
+        }
         let workload = simulation.random(&format!("life {life}"));
         let client = simulation.spawn_client(node, live(known.clone(), plan, workload));
         let is_over = || known.has_failed() || known.has_stopped.get();
@@ -217,6 +227,7 @@ pub fn run(scenario: &LogScenario, prepare: &dyn Fn(&Simulation)) -> Result<LogO
         cuts: known.cuts.get(),
         deletions: known.deletions.get(),
         deleted_segments: known.deleted_segments.get(),
+        compactions: known.compactions.get(),
         rots,
         refusals: known.refusals.get(),
         marks: simulation.marks(),
