@@ -130,6 +130,8 @@ pub struct Layout {
     pub log_dirs: Vec<PathBuf>,
     /// More lines of `server.properties`.
     pub lines: Vec<String>,
+    /// Before them stands what Apache Kafka ships, but for ports and `log.dirs`, instead of our own.
+    pub is_stock: bool,
     /// What `millrace start` is given beside, and what stands in its environment.
     pub arguments: Vec<String>,
     pub environment: Vec<(String, String)>,
@@ -277,6 +279,14 @@ impl Site {
 
     fn configuration(&self, port: u16, controller_port: u16, log_dirs: &[PathBuf]) -> String {
         let log_dirs: Vec<_> = log_dirs.iter().map(|path| path.to_string_lossy()).collect();
+        let (log_dirs, lines) = (log_dirs.join(","), self.layout.lines.join("\n"));
+        if self.layout.is_stock {
+            return include_str!("../kafka/server.properties")
+                .replace(":9092", &format!(":{port}"))
+                .replace(":9093", &format!(":{controller_port}"))
+                .replace("/tmp/kraft-combined-logs", &log_dirs)
+                + &lines;
+        }
         let quorum = match self.setting.quorum {
             Quorum::Static => "controller.quorum.voters=1@",
             Quorum::Dynamic => "controller.quorum.bootstrap.servers=",
@@ -294,9 +304,7 @@ impl Site {
              offsets.topic.replication.factor=1\n\
              offsets.topic.num.partitions=1\n\
              {lines}\n",
-            log_dirs = log_dirs.join(","),
             partitions = Self::PARTITION_COUNT,
-            lines = self.layout.lines.join("\n"),
         )
     }
 }

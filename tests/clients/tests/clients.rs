@@ -24,5 +24,6 @@ fn main() -> ExitCode {
     for &(cores, quorum) in rounds {
         suites::run(&mut report, Setting { kind, cores, quorum });
     }
+    suites::stock::run(&mut report, kind);
     report.finish()
 }

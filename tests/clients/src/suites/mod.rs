@@ -6,12 +6,14 @@ mod command_line;
 mod configs;
 mod exclusive;
 mod hostile;
+mod kafka_producers;
 mod kafka_tools;
 pub mod little_memory;
 mod retention;
 mod round;
 pub mod seeing;
 mod serving;
+pub mod stock;
 mod stopped;
 pub mod wide_requests;
 

@@ -1,8 +1,8 @@
 //! One broker's life: started, used by every client, attacked, stopped, looked at, started again.
 
 use super::{
-    admin, codecs, command_line, configs, exclusive, hostile, kafka_tools, retention, serving,
-    stopped,
+    admin, codecs, command_line, configs, exclusive, hostile, kafka_producers, kafka_tools,
+    retention, serving, stopped,
 };
 use crate::{Broker, Client, Codec, Layout, Produced, Report, Setting, Site};
 
@@ -49,6 +49,7 @@ pub fn run(report: &mut Report, setting: Setting) {
         Round { report, site: &site, name, filled: Vec::new(), bounds: retention::Bounds::new() };
     codecs::produce_and_read(&mut round, &broker);
     kafka_tools::administer(&mut round, &broker);
+    kafka_producers::produce(&mut round, &broker);
     admin::administer(&mut round, &broker);
     command_line::command(&mut round, &broker);
     configs::configure(&mut round, &broker);
