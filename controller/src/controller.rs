@@ -97,6 +97,9 @@ pub struct Controller {
     /// Responses by the offset that has to be committed before, lowest first.
     waiting: VecDeque<Waiting>,
     raft_actions: Vec<raft::Action>,
+    /// A planted bug.
+    #[cfg(feature = "planted-bugs")]
+    decides_on_committed: bool,
 }
 
 #[derive(Debug)]
@@ -129,7 +132,15 @@ impl Controller {
             delta: MetadataDelta::default(),
             waiting: VecDeque::new(),
             raft_actions: Vec::new(),
+            #[cfg(feature = "planted-bugs")]
+            decides_on_committed: false,
         }
+    }
+
+    /// Plants a bug: decisions do not see what was decided and is not committed.
+    #[cfg(feature = "planted-bugs")]
+    pub fn decide_on_committed_state(&mut self) {
+        self.decides_on_committed = true;
     }
 
     /// Takes one event. Errors: an event that cannot be now, which is the driver's mistake; nothing
@@ -368,8 +379,11 @@ impl Controller {
     }
 
     fn view(&self, now: Now) -> View<'_> {
+        let image = self.fold.image();
+        #[cfg(feature = "planted-bugs")]
+        let image = if self.decides_on_committed { &*self.committed } else { image };
         View {
-            image: self.fold.image(),
+            image,
             sessions: &self.sessions,
             settings: &self.config.settings,
             now,

@@ -70,7 +70,16 @@ impl ControllerCore {
         };
         let mut running = None;
         if let Some(started) = started {
-            let Started { machine, log, snapshots, views, directories, own_of_metadata } = started;
+            #[cfg_attr(
+                not(feature = "planted-bugs"),
+                expect(unused_mut, reason = "for a planted bug")
+            )]
+            let Started { mut machine, log, snapshots, views, directories, own_of_metadata } =
+                started;
+            #[cfg(feature = "planted-bugs")]
+            if reactor::planted!(decide_on_stale_state) {
+                machine.decide_on_committed_state();
+            }
             let metadata_directory = core.node.config.metadata_log_dir.clone();
             let controller = Rc::new(ControllerCore {
                 core: core.clone(),
@@ -283,7 +292,14 @@ impl ControllerCore {
 
     fn flushed(self: &Rc<Self>, durable: Result<Offset, StorageError>) {
         match durable {
-            Ok(durable_end_offset) => self.step(Event::Flushed { durable_end_offset }),
+            Ok(durable_end_offset) => {
+                let committed = self.machine.borrow().high_watermark();
+                let is_known = reactor::planted!(answer_before_commit)
+                    && committed.is_some_and(|committed| committed >= durable_end_offset);
+                if !is_known {
+                    self.step(Event::Flushed { durable_end_offset });
+                }
+            }
             Err(StorageError::Closed { .. }) => {}
             Err(error) => self.fail(&error),
         }
@@ -323,6 +339,8 @@ impl ControllerCore {
             Action::Append { base_offset, next_offset, batch } => {
                 if let Err(error) = self.append(base_offset, next_offset, batch) {
                     self.fail(&error);
+                } else if reactor::planted!(answer_before_commit) {
+                    self.step(Event::Flushed { durable_end_offset: next_offset });
                 }
             }
             // Nobody is left to show it to.

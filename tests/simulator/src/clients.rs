@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use reactor::sim::{Client, NodeId, Random, Simulation};
 
+use crate::administrator::Alteration;
 use crate::consumer::{ConsumerPlan, Progress, consume};
 use crate::producer::produce;
 use crate::scenario::Scenario;
@@ -30,7 +31,17 @@ pub struct Clients<'a> {
     pub replacing: Option<Client<Option<()>>>,
     /// Records are being deleted.
     pub trimming: Option<Client<Option<()>>>,
+    /// A topic is being altered.
+    pub altering: Option<Client<Option<()>>>,
+    /// No two alterations set one value.
+    next_value: u64,
 }
+
+/// Values of one alteration, with all its tries.
+const VALUES_PER_ALTERATION: u64 = 10_000;
+
+/// So many partitions more than it was made with a topic gets at most.
+const ADDED_PARTITION_COUNT_MAX: i32 = 4;
 
 impl<'a> Clients<'a> {
     pub fn new(
@@ -49,6 +60,8 @@ impl<'a> Clients<'a> {
             consumers: Vec::new(),
             replacing: None,
             trimming: None,
+            altering: None,
+            next_value: 0,
         }
     }
 
@@ -94,6 +107,30 @@ impl<'a> Clients<'a> {
         true
     }
 
+    /// Has a topic that stays altered, unless that is under way.
+    pub fn alter_topic(&mut self, random: &mut Random) -> bool {
+        let is_busy =
+            self.altering.as_ref().is_some_and(|altering| altering.take_result().is_none());
+        let mut topics = self.living_topics();
+        topics.retain(|topic| topic.plan.role != Role::Replaced);
+        if is_busy || topics.is_empty() {
+            return false;
+        }
+        let topic = topics.swap_remove(random.index(topics.len()));
+        let count = topic.alterations.borrow().partition_count_max() + 1;
+        let can_grow = count <= topic.plan.partition_count + ADDED_PARTITION_COUNT_MAX;
+        let alteration = if can_grow && random.chance(0.3) {
+            Alteration::Partitions(count)
+        } else {
+            self.next_value += VALUES_PER_ALTERATION;
+            Alteration::Config(self.next_value)
+        };
+        let workload = self.workload.clone();
+        let altering = async move { workload.alter_topic(&topic, alteration).await };
+        self.altering = Some(self.simulation.spawn_client(self.nodes[0], altering));
+        true
+    }
+
     fn newest(&self, role: Role) -> Option<Rc<Topic>> {
         let topics = self.workload.topics.borrow();
         topics.iter().rev().find(|topic| topic.plan.role == role).cloned()
@@ -132,6 +169,7 @@ impl<'a> Clients<'a> {
     pub fn start_fresh_consumers(&mut self) {
         self.consumers.clear();
         for topic in self.living_topics() {
+            topic.history.borrow_mut().begin_anew();
             let name = format!("fresh consumer-{}", topic.number);
             self.start_consumer(&topic, &self.scenario.consumers[0], &name);
         }

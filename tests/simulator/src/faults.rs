@@ -27,6 +27,8 @@ pub enum Fault {
     PowerLossAtAcknowledgement,
     /// It goes down again while it starts.
     CrashWhileStarting,
+    /// The host loses power right when an administrator hears that a topic is altered, on a slow disk.
+    PowerLossAtDecision,
     /// The process is told to stop, and started again.
     CleanRestart,
     /// A client's host and the broker's do not reach each other for a while.
@@ -44,6 +46,8 @@ pub enum Fault {
     TopicReplaced,
     /// The oldest records of a partition are deleted.
     RecordsDeleted,
+    /// A topic gets another configuration, or more partitions.
+    TopicAltered,
     /// No operation of the disk ends for a while.
     DiskStalled,
     /// The disk refuses reads, writes or flushes, and is replaced by one with the same on it.
@@ -53,11 +57,12 @@ pub enum Fault {
 }
 
 /// Those after which the broker has been started again come first.
-const FAULTS: [Fault; 16] = [
+const FAULTS: [Fault; 18] = [
     Fault::Kill,
     Fault::PowerLoss,
     Fault::PowerLossAtAcknowledgement,
     Fault::CrashWhileStarting,
+    Fault::PowerLossAtDecision,
     Fault::CleanRestart,
     Fault::Partition,
     Fault::OneWayPartition,
@@ -67,11 +72,12 @@ const FAULTS: [Fault; 16] = [
     Fault::WallClockJump,
     Fault::TopicReplaced,
     Fault::RecordsDeleted,
+    Fault::TopicAltered,
     Fault::DiskStalled,
     Fault::DiskFailed,
     Fault::DiskFull,
 ];
-const RESTART_COUNT: usize = 5;
+const RESTART_COUNT: usize = 6;
 
 impl Fault {
     pub fn name(self) -> &'static str {
@@ -80,6 +86,7 @@ impl Fault {
             Fault::PowerLoss => "power_loss",
             Fault::PowerLossAtAcknowledgement => "power_loss_at_acknowledgement",
             Fault::CrashWhileStarting => "crash_while_starting",
+            Fault::PowerLossAtDecision => "power_loss_at_decision",
             Fault::CleanRestart => "clean_restart",
             Fault::Partition => "partition",
             Fault::OneWayPartition => "one_way_partition",
@@ -89,6 +96,7 @@ impl Fault {
             Fault::WallClockJump => "wall_clock_jump",
             Fault::TopicReplaced => "topic_replaced",
             Fault::RecordsDeleted => "records_deleted",
+            Fault::TopicAltered => "topic_altered",
             Fault::DiskStalled => "disk_stalled",
             Fault::DiskFailed => "disk_failed",
             Fault::DiskFull => "disk_full",
@@ -123,15 +131,12 @@ impl Nemesis<'_, '_> {
             Fault::PowerLoss => self.crash_and_start(Crash::PowerLoss),
             Fault::PowerLossAtAcknowledgement => {
                 self.slow_disk(Duration::from_secs(2));
-                let before = self.workload.acknowledged_records();
-                let is_over =
-                    || self.workload.has_failed() || self.workload.acknowledged_records() > before;
-                self.simulation.run_until(is_over, Duration::from_secs(10));
-                self.broker.crash(self.simulation, Crash::PowerLoss);
-                self.simulation.set_knobs(self.knobs.clone());
-                self.pass(Duration::from_secs(2));
-                self.broker.start(self.simulation);
-                self.restarts += 1;
+                self.lose_power_when_more(Workload::acknowledged_records);
+            }
+            Fault::PowerLossAtDecision => {
+                self.clients.alter_topic(&mut self.random);
+                self.slow_disk(Duration::from_millis(200));
+                self.lose_power_when_more(Workload::decisions);
             }
             Fault::CrashWhileStarting => {
                 let crash = self.any_crash();
@@ -184,6 +189,10 @@ impl Nemesis<'_, '_> {
                 self.clients.trim_topic(&mut self.random);
                 self.pass(Duration::from_millis(200));
             }
+            Fault::TopicAltered => {
+                self.clients.alter_topic(&mut self.random);
+                self.pass(Duration::from_millis(200));
+            }
             Fault::DiskFailed => {
                 let mut failing = any_disk_failure(&mut self.random);
                 failing.capacity_bytes = None;
@@ -227,6 +236,18 @@ impl Nemesis<'_, '_> {
             }
         }
         Ok(())
+    }
+
+    /// The host loses power as soon as `count` is higher, with a disk that was made slow, and comes back.
+    fn lose_power_when_more(&mut self, count: fn(&Workload) -> u64) {
+        let before = count(self.workload);
+        let is_over = || self.workload.has_failed() || count(self.workload) > before;
+        self.simulation.run_until(is_over, Duration::from_secs(10));
+        self.broker.crash(self.simulation, Crash::PowerLoss);
+        self.simulation.set_knobs(self.knobs.clone());
+        self.pass(Duration::from_secs(2));
+        self.broker.start(self.simulation);
+        self.restarts += 1;
     }
 
     /// The broker goes down by `crash`, and comes up some time later.

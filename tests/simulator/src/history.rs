@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 
 use protocol::record_batch::Record;
 
-use crate::record::{ProducerIdentity, RecordId};
+use crate::record::{Keying, ProducerIdentity, RecordId};
+use crate::topic::Role;
 use crate::verdict::Failure;
 
 /// All that is known of one topic.
 pub struct History {
     /// The number of the topic, which its records carry.
     topic: u32,
+    keying: Keying,
     partitions: Vec<PartitionHistory>,
     pub acknowledged_records: u64,
     /// Records that were read and compared with what is known.
@@ -36,6 +38,10 @@ struct PartitionHistory {
     /// Bytes of its files were flipped, or its disk failed for good: it may refuse and end early, but
     /// what it serves is right.
     is_damaged: bool,
+    /// Of a compacted log: by key, the last that was read since someone began anew.
+    last_read: BTreeMap<u64, i64>,
+    /// Who read that has begun when nobody wrote any more.
+    is_read_anew: bool,
 }
 
 struct LastOfProducer {
@@ -54,19 +60,33 @@ struct LogStart {
 }
 
 impl History {
-    /// `is_retained`: the log may begin anywhere, as retention has it.
-    pub fn new(topic: u32, partition_count: i32, is_retained: bool) -> Self {
-        let allowed = if is_retained { i64::MAX } else { 0 };
+    pub fn new(topic: u32, partition_count: i32, role: Role) -> Self {
+        // Under retention it may begin anywhere.
+        let allowed = if role == Role::Retained { i64::MAX } else { 0 };
         let partition = |_| PartitionHistory {
             start: LogStart { allowed, told: 0 },
             ..PartitionHistory::default()
         };
         History {
             topic,
+            keying: role.keying(),
             partitions: (0..partition_count).map(partition).collect(),
             acknowledged_records: 0,
             compared_records: 0,
             exposed_records: 0,
+        }
+    }
+
+    /// Whether records may be gone between others.
+    pub fn is_compacted(&self) -> bool {
+        self.keying != Keying::Own
+    }
+
+    /// Nobody writes any more, and whoever reads from here on knows nothing.
+    pub fn begin_anew(&mut self) {
+        for known in &mut self.partitions {
+            known.last_read.clear();
+            known.is_read_anew = true;
         }
     }
 
@@ -146,7 +166,7 @@ impl History {
         let offset = record.offset.0;
         tracing::debug!(partition, offset, key = ?record.key, "read");
         let place = format!("partition={partition} offset={offset}");
-        let Some(id) = RecordId::of(record) else {
+        let Some(id) = RecordId::of(record, self.keying) else {
             let what = format!("{place} the record is no producer's: key {:?}", record.key);
             return Err(Failure::broken(2, what));
         };
@@ -156,6 +176,10 @@ impl History {
         }
         self.compared_records += 1;
         let known = &mut self.partitions[partition as usize];
+        if let Keying::Few(key_count) = self.keying {
+            let last = known.last_read.entry(id.key_among(key_count)).or_insert(offset);
+            *last = offset.max(*last);
+        }
         if let Some(&before) = known.exposed.get(&offset) {
             if before != id {
                 return Err(Failure::broken(2, format!("{place} {id} where {before} was read")));
@@ -170,7 +194,7 @@ impl History {
             if offset > known.next_offset {
                 known.last.values_mut().for_each(|last| last.is_followed_by_gap = true);
             }
-            known.check_order(&place, id)?;
+            known.check_order(&place, id, self.keying)?;
             known.next_offset = offset + 1;
         }
         known.exposed.insert(offset, id);
@@ -200,7 +224,7 @@ impl History {
     pub fn check_complete(&self, ends: &[i64]) -> Result<(), Failure> {
         for (partition, (known, &end)) in self.partitions.iter().zip(ends).enumerate() {
             if !known.is_damaged {
-                known.check_complete(end).map_err(|mut failure| {
+                known.check_complete(end, self.keying).map_err(|mut failure| {
                     failure.what = format!("partition={partition} {}", failure.what);
                     failure
                 })?;
@@ -213,12 +237,12 @@ impl History {
 impl PartitionHistory {
     /// INV-6: an idempotent producer's records are there once and in order, without gaps. INV-15: those
     /// of a plain one, which nobody retries, are in order.
-    fn check_order(&mut self, place: &str, id: RecordId) -> Result<(), Failure> {
+    fn check_order(&mut self, place: &str, id: RecordId, keying: Keying) -> Result<(), Failure> {
         let last = LastOfProducer { number: id.number, is_followed_by_gap: false };
         let (due, has_gap) = match self.last.insert(id.producer, last) {
             Some(before) => (before.number + 1, before.is_followed_by_gap),
-            // Those before it may have been deleted.
-            None => (0, self.start.allowed > 0),
+            // Those before it may have been deleted, or compacted.
+            None => (0, self.start.allowed > 0 || keying != Keying::Own),
         };
         if id.producer.idempotent && id.number != due && !(has_gap && id.number > due) {
             let what = format!("{place} {id} where its producer's number {due} was due");
@@ -231,10 +255,13 @@ impl PartitionHistory {
         Ok(())
     }
 
-    fn check_complete(&self, end: i64) -> Result<(), Failure> {
+    fn check_complete(&self, end: i64, keying: Keying) -> Result<(), Failure> {
         if self.next_offset > end {
             let what = format!("ends at {end}, but records were read up to {}", self.next_offset);
             return Err(Failure::broken(2, what));
+        }
+        if let Keying::Few(key_count) = keying {
+            return self.check_compacted(key_count);
         }
         let unread = |(offset, _): &(&i64, &RecordId)| !self.exposed.contains_key(*offset);
         if let Some((offset, id)) = self.acknowledged.range(self.start.told..).find(unread) {
@@ -248,6 +275,32 @@ impl PartitionHistory {
             Some(id) => Err(Failure::broken(4, format!("{id} was acknowledged and is nowhere"))),
             None => Ok(()),
         }
+    }
+
+    /// That of each key the last record is there, but for one that has deleted its key; and that with such
+    /// a one all before it are gone.
+    fn check_compacted(&self, key_count: u64) -> Result<(), Failure> {
+        let mut last = BTreeMap::<u64, (i64, RecordId)>::new();
+        for (&offset, &id) in self.acknowledged.iter().chain(&self.exposed) {
+            let known = last.entry(id.key_among(key_count)).or_insert((offset, id));
+            *known = (*known).max((offset, id));
+        }
+        for (key, (offset, id)) in last {
+            let read = self.last_read.get(&key).copied();
+            let is_right = match read {
+                Some(read) if read >= offset => true,
+                // Who reads while it is compacted may miss a tombstone, and have read what it deletes.
+                Some(_) => id.is_tombstone() && !self.is_read_anew,
+                None => id.is_tombstone(),
+            };
+            if !is_right {
+                let what = format!(
+                    "offset={offset} {id} is the last of key {key}, and the last that was read is {read:?}"
+                );
+                return Err(Failure::broken(4, what));
+            }
+        }
+        Ok(())
     }
 
     /// Whether `id`, of an idempotent producer, has been read: its numbers come without gaps.

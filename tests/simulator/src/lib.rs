@@ -6,6 +6,8 @@
 //! (liveness). What clients see is checked against DESIGN.md section 13 as they see it. Beside it,
 //! [`log_world`] works on storage alone, where it can do what no client can ask for.
 
+pub mod administrator;
+pub mod alterations;
 pub mod broker_node;
 pub mod campaign;
 pub mod client;

@@ -1,7 +1,9 @@
 //! Whoever makes and deletes topics, and has them forget records.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
+use futures_lite::future::zip;
 use protocol::error_code::ErrorCode;
 use protocol::messages::create_topics::{CreatableTopic, CreatableTopicConfig};
 use protocol::messages::delete_records::{DeleteRecordsPartition, DeleteRecordsTopic};
@@ -36,14 +38,46 @@ impl Workload {
             }],
             ..CreateTopicsRequest::default()
         };
+        // Two ask for it: one of them makes it, and the other hears of that.
+        let made = Cell::new(0);
+        let (one, other) =
+            zip(self.make_topic(topic, &request, &made), self.make_topic(topic, &request, &made))
+                .await;
+        one.and(other)?;
+        let id = self.persist(async |connection| self.find_topic(connection, topic).await).await?;
+        let topics = self.topics.borrow();
+        if topics.iter().any(|other| other.id.get() == id) {
+            let what = format!("a topic that was deleted is there again: {:?}", topic.plan);
+            self.fail(Failure::broken(5, what));
+            return None;
+        }
+        topic.id.set(id);
+        Some(())
+    }
+
+    /// Has the topic made by `request`, or hears that it is; `made` counts who was told that he has made it.
+    async fn make_topic(
+        &self,
+        topic: &Topic,
+        request: &CreateTopicsRequest,
+        made: &Cell<u32>,
+    ) -> Option<()> {
         self.persist(async |connection| {
-            let response: CreateTopicsResponse = connection.call(&request, 7).await?;
+            let response: CreateTopicsResponse = connection.call(request, 7).await?;
             let Some(result) = response.topics.first() else {
                 return Err(Failure::broken(12, "CreateTopics answers no topic".into()).into());
             };
             match ErrorCode::try_from(result.error_code) {
+                Ok(ErrorCode::None) => {
+                    made.set(made.get() + 1);
+                    if made.get() > 1 {
+                        let what = format!("a topic was made twice: {:?}", topic.plan);
+                        return Err(Failure::broken(5, what).into());
+                    }
+                    Ok(Some(()))
+                }
                 // A first try may have succeeded without our hearing of it.
-                Ok(ErrorCode::None | ErrorCode::TopicAlreadyExists) => Ok(Some(())),
+                Ok(ErrorCode::TopicAlreadyExists) => Ok(Some(())),
                 Ok(error) if !error.is_retriable() && error != ErrorCode::UnknownServerError => {
                     let what = format!(
                         "a topic is refused with {error} {:?}: {:?}",
@@ -54,16 +88,7 @@ impl Workload {
                 _ => Ok(None),
             }
         })
-        .await?;
-        let id = self.persist(async |connection| self.find_topic(connection, topic).await).await?;
-        let topics = self.topics.borrow();
-        if topics.iter().any(|other| other.id.get() == id) {
-            let what = format!("a topic that was deleted is there again: {:?}", topic.plan);
-            self.fail(Failure::broken(5, what));
-            return None;
-        }
-        topic.id.set(id);
-        Some(())
+        .await
     }
 
     async fn find_topic(

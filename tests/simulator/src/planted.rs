@@ -22,6 +22,9 @@ pub const BUGS: &[(&str, &str)] = &[
     ("clean_marker_left_at_start", "after a crash the last stop seems to have been a clean one"),
     ("padding_not_zeroed", "behind the end of a log stand bytes that nobody appended there"),
     ("recovery_point_from_journal", "what only the journal has is checkpointed as in the segment"),
+    ("answer_before_commit", "the controller answers when its records are appended, not flushed"),
+    ("decide_on_stale_state", "the controller decides without what it decided and is not flushed"),
+    ("snapshot_without_its_last_record", "a metadata snapshot lacks the last record of the image"),
     // Of our own choosing.
     ("bypass_counts_when_written", "what went past the journal is durable before its flush"),
     ("checkpoint_kept_at_truncation", "the checkpoint goes on to claim what a cut takes away"),

@@ -18,7 +18,7 @@ use protocol::record_batch::{BatchBuilder, BatchOptions, BatchProducer, Compress
 use reactor::sim::Random;
 
 use crate::client::{ClientError, Connection};
-use crate::record::{ProducerIdentity, RecordId};
+use crate::record::{Keying, NAME_HEADER, ProducerIdentity, RecordId};
 use crate::topic::Topic;
 use crate::verdict::Failure;
 use crate::workload::Workload;
@@ -173,6 +173,7 @@ impl Producer {
         if response.error_code != ErrorCode::None.code() {
             return Err(std::io::Error::other("no producer id yet").into());
         }
+        self.workload.given_producer_id(response.producer_id)?;
         Ok((ProducerId(response.producer_id), ProducerEpoch(response.producer_epoch)))
     }
 
@@ -218,7 +219,15 @@ impl Producer {
         for number in first..first + count {
             let id = RecordId { producer: self.identity, number };
             let size_bytes = self.random.within(1..self.plan.value_size_bytes_max + 1) as usize;
-            builder.append(now, Some(&id.key()), Some(&id.value(size_bytes)), &[]);
+            let (name, value) = (id.key(), id.value(size_bytes));
+            match self.topic.plan.role.keying() {
+                Keying::Own => builder.append(now, Some(&name), Some(&value), &[]),
+                Keying::Few(key_count) => {
+                    let key = id.key_among(key_count).to_be_bytes();
+                    let value = (!id.is_tombstone()).then_some(&value[..]);
+                    builder.append(now, Some(&key), value, &[(NAME_HEADER, Some(&name))]);
+                }
+            }
         }
         let batch = Batch { numbers: first..first + count, bytes: builder.build() };
         self.partitions[partition].next_number = batch.numbers.end;

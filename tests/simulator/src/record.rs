@@ -4,6 +4,21 @@ use std::fmt;
 
 use protocol::record_batch::Record;
 
+/// How the records of a topic are keyed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keying {
+    /// Each has its own name for a key.
+    Own,
+    /// There are so many keys, some records delete theirs, and a header has each record's name.
+    Few(u64),
+}
+
+/// Of records with few keys, one in so many deletes its key.
+const TOMBSTONE_EVERY: u64 = 5;
+
+/// The header that has the name of a record with one of few keys.
+pub const NAME_HEADER: &[u8] = b"name";
+
 /// Which record this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RecordId {
@@ -31,6 +46,7 @@ impl fmt::Display for RecordId {
 }
 
 impl RecordId {
+    /// Its name.
     pub fn key(&self) -> Vec<u8> {
         self.to_string().into_bytes()
     }
@@ -55,10 +71,36 @@ impl RecordId {
         format!("{self};").into_bytes()
     }
 
-    /// Reads the key back, and checks that the value is this record's.
-    pub fn of(record: &Record) -> Option<Self> {
-        let key = std::str::from_utf8(record.key.as_deref()?).ok()?;
-        let (kind, rest) = key.split_once('@')?;
+    /// Its key among so many.
+    pub fn key_among(&self, key_count: u64) -> u64 {
+        (self.number * 7 + u64::from(self.producer.index)) % key_count
+    }
+
+    /// Whether it deletes its key, where there are few.
+    pub fn is_tombstone(&self) -> bool {
+        self.number % TOMBSTONE_EVERY == TOMBSTONE_EVERY - 1
+    }
+
+    /// Reads its name back, and checks that key and value are this record's.
+    pub fn of(record: &Record, keying: Keying) -> Option<Self> {
+        let name = match keying {
+            Keying::Own => record.key.as_deref()?,
+            Keying::Few(_) => record.headers.first()?.value.as_deref()?,
+        };
+        let id = Self::parse(std::str::from_utf8(name).ok()?)?;
+        let is_whole = match keying {
+            Keying::Own => id.has_value(record.value.as_ref()?),
+            Keying::Few(key_count) => {
+                record.key.as_deref() == Some(&id.key_among(key_count).to_be_bytes())
+                    && record.value.is_none() == id.is_tombstone()
+                    && record.value.as_ref().is_none_or(|value| id.has_value(value))
+            }
+        };
+        (is_whole && id.key() == name).then_some(id)
+    }
+
+    fn parse(name: &str) -> Option<Self> {
+        let (kind, rest) = name.split_once('@')?;
         let (topic, rest) = rest.split_once('-')?;
         let (index, rest) = rest.split_once('.')?;
         let (generation, number) = rest.split_once('#')?;
@@ -68,8 +110,6 @@ impl RecordId {
             generation: generation.parse().ok()?,
             idempotent: kind == "idempotent",
         };
-        let id = RecordId { producer, number: number.parse().ok()? };
-        let is_whole = id.key() == key.as_bytes() && id.has_value(record.value.as_ref()?);
-        is_whole.then_some(id)
+        Some(RecordId { producer, number: number.parse().ok()? })
     }
 }

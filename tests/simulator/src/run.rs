@@ -59,7 +59,8 @@ pub fn run(scenario: &Scenario, prepare: &dyn Fn(&Simulation)) -> Result<Outcome
     // Snapshots of the metadata every few changes, and little of their log kept.
     let mut overrides = format!(
         "log.segment.bytes={}\nmetadata.log.max.record.bytes.between.snapshots=1000\n\
-         metadata.log.segment.ms=5000\nmetadata.max.retention.bytes=20000\n",
+         metadata.log.segment.ms=5000\nmetadata.max.retention.bytes=20000\n\
+         log.cleaner.backoff.ms=500\n",
         scenario.segment_size_bytes
     );
     if scenario.memory.is_some() {
@@ -117,6 +118,7 @@ impl Run<'_> {
         nemesis.restart_cleanly()?;
         nemesis.clients.start_fresh_consumers();
         self.wait_for_consumers(nemesis.clients)?;
+        self.check_altered(nemesis.clients)?;
         let outcome = self.outcome(&nemesis);
         if outcome.acknowledged_records == 0 || outcome.compared_records == 0 {
             return Err(Failure::liveness("the run has compared nothing".to_owned()));
@@ -189,6 +191,9 @@ impl Run<'_> {
         if let Some(trimming) = nemesis.clients.trimming.take() {
             self.finish(trimming, HEAL_LIMIT, "records are deleted")?;
         }
+        if let Some(altering) = nemesis.clients.altering.take() {
+            self.finish(altering, HEAL_LIMIT, "a topic is altered")?;
+        }
         nemesis.clients.join_new_topics();
         for producer in std::mem::take(&mut nemesis.clients.producers) {
             self.finish(producer, HEAL_LIMIT, "everything is acknowledged")?;
@@ -222,6 +227,17 @@ impl Run<'_> {
                 return Err(Failure::liveness(what));
             }
             topic.history.borrow().check_complete(&ends)?;
+        }
+        Ok(())
+    }
+
+    /// What was altered of topics holds (INV-5).
+    fn check_altered(&self, clients: &Clients<'_>) -> Result<(), Failure> {
+        for topic in clients.living_topics() {
+            let workload = self.workload.clone();
+            let checking = async move { workload.check_altered(&topic).await };
+            let checking = self.simulation.spawn_client(self.client_nodes[0], checking);
+            self.finish(checking, HEAL_LIMIT, "a topic is described")?;
         }
         Ok(())
     }

@@ -89,7 +89,8 @@ impl Scenario {
         let consumers = consumers.collect();
         let topic_segment_size_bytes =
             random.chance(0.7).then(|| small_segment_size_bytes(&producers) << random.below(4));
-        let topics = draw_topics(random, topic_segment_size_bytes);
+        let mut topics = draw_topics(random, topic_segment_size_bytes);
+        topics.extend(draw_compacted_topic(seed, small_segment_size_bytes(&producers)));
         let memory = random.chance(0.5).then(|| little_memory(random));
         Scenario {
             seed,
@@ -163,6 +164,22 @@ fn draw_topics(random: &mut Random, segment_size_bytes: Option<u64>) -> Vec<Topi
         });
     }
     topics
+}
+
+/// In one of two worlds a topic that is compacted, and has segments of `segment_size_bytes`.
+fn draw_compacted_topic(seed: u64, segment_size_bytes: u64) -> Option<TopicPlan> {
+    let random = &mut Random::new(seed, "compacted topic");
+    random.chance(0.5).then(|| TopicPlan {
+        name: "accounts".to_owned(),
+        role: Role::Compacted { key_count: [3, 30, 1_000][random.index(3)] },
+        partition_count: random.within(1..3) as i32,
+        configs: vec![
+            ("cleanup.policy", "compact".to_owned()),
+            ("internal.segment.bytes", segment_size_bytes.to_string()),
+            ("min.cleanable.dirty.ratio", "0.01".to_owned()),
+            ("delete.retention.ms", random.within(20_000..60_000).to_string()),
+        ],
+    })
 }
 
 impl fmt::Display for Scenario {

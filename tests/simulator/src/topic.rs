@@ -5,7 +5,9 @@ use std::rc::Rc;
 
 use protocol::model::Uuid;
 
+use crate::alterations::Alterations;
 use crate::history::History;
+use crate::record::Keying;
 
 /// What happens to a topic beside being written and read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +20,17 @@ pub enum Role {
     Trimmed,
     /// Retention deletes its oldest segments: a reader may find the log to begin anywhere.
     Retained,
+    /// Of each of so many keys the last record stays.
+    Compacted { key_count: u64 },
+}
+
+impl Role {
+    pub fn keying(self) -> Keying {
+        match self {
+            Role::Compacted { key_count } => Keying::Few(key_count),
+            Role::Lasting | Role::Replaced | Role::Trimmed | Role::Retained => Keying::Own,
+        }
+    }
 }
 
 /// What a topic is made with.
@@ -48,17 +61,20 @@ pub struct Topic {
     pub id: Cell<Uuid>,
     pub deletion: Cell<Deletion>,
     pub history: RefCell<History>,
+    pub alterations: RefCell<Alterations>,
 }
 
 impl Topic {
     pub fn new(plan: TopicPlan, number: u32) -> Rc<Self> {
-        let history = History::new(number, plan.partition_count, plan.role == Role::Retained);
+        let history = History::new(number, plan.partition_count, plan.role);
+        let alterations = Alterations::new(plan.partition_count);
         Rc::new(Topic {
             plan,
             number,
             id: Cell::new(Uuid::ZERO),
             deletion: Cell::new(Deletion::No),
             history: RefCell::new(history),
+            alterations: RefCell::new(alterations),
         })
     }
 

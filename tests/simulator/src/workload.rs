@@ -1,6 +1,7 @@
 //! What clients share: the topics, and where clients meet the checkers.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -31,6 +32,10 @@ pub struct Workload {
     pub round_changed: Notify,
     /// Producers end once all is acknowledged that they have sent.
     draining: Cell<bool>,
+    /// Producer ids that were given to anyone.
+    producer_ids: RefCell<BTreeSet<i64>>,
+    /// Alterations that were acknowledged.
+    decisions: Cell<u64>,
     /// The first thing that went wrong ends the run.
     failure: RefCell<Option<Failure>>,
 }
@@ -44,6 +49,8 @@ impl Workload {
             round: Cell::new(1),
             round_changed: Notify::new(),
             draining: Cell::new(false),
+            producer_ids: RefCell::default(),
+            decisions: Cell::new(0),
             failure: RefCell::default(),
         })
     }
@@ -72,6 +79,22 @@ impl Workload {
 
     pub fn acknowledged_records(&self) -> u64 {
         self.topics.borrow().iter().map(|topic| topic.history.borrow().acknowledged_records).sum()
+    }
+
+    /// A producer was given an id, as nobody was before (INV-6).
+    pub fn given_producer_id(&self, id: i64) -> Result<(), Failure> {
+        match self.producer_ids.borrow_mut().insert(id) {
+            true => Ok(()),
+            false => Err(Failure::broken(6, format!("producer id {id} was given twice"))),
+        }
+    }
+
+    pub fn decisions(&self) -> u64 {
+        self.decisions.get()
+    }
+
+    pub fn count_decision(&self) {
+        self.decisions.set(self.decisions.get() + 1);
     }
 
     pub fn fail(&self, failure: Failure) {

@@ -21,7 +21,7 @@ fn record(offset: i64, id: RecordId) -> Record {
 
 /// What the steps break, if anything.
 fn check(steps: impl FnOnce(&mut History) -> Result<(), Failure>, want: Option<u8>) {
-    let mut history = History::new(3, 1, false);
+    let mut history = History::new(3, 1, Role::Lasting);
     let broken = steps(&mut history).err();
     assert_eq!(broken.as_ref().and_then(|failure| failure.invariant), want, "{broken:?}");
 }
