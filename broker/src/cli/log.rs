@@ -17,7 +17,9 @@ pub enum LogFormat {
 /// Writes events to stderr from now on: those of INFO and above, or what `RUST_LOG` says.
 pub fn log_to_stderr(format: LogFormat) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter);
+    // What cannot be written is dropped. To say so on the same stderr would panic, and end a broker because
+    // whoever read its log has gone.
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).log_internal_errors(false);
     match format {
         LogFormat::Text => builder
             .with_ansi(io::stderr().is_terminal())
