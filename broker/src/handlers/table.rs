@@ -134,6 +134,8 @@ pub static HANDLERS: &[Handler] = &[
 
 #[cfg(test)]
 mod tests {
+    use std::path::{Path, PathBuf};
+
     use super::*;
 
     #[test]
@@ -151,6 +153,7 @@ mod tests {
     }
 
     /// `docs/kafka-apis.md`, as the table has it.
+    #[expect(clippy::disallowed_methods, reason = "a test reads the expectations")]
     fn page() -> String {
         let mut page = String::from(
             "# Kafka APIs\n\nWhat this broker speaks, generated from its table of handlers: \
@@ -170,15 +173,45 @@ mod tests {
                 known.end(),
             ));
         }
+        page.push_str("\n## Behaviour\n\n");
+        let mut all = 0;
+        let mut rows = String::from("| expected answers | lines |\n|---|---|\n");
+        for path in expectations() {
+            let lines = std::fs::read_to_string(repository().join(&path))
+                .unwrap_or_default()
+                .lines()
+                .count();
+            rows.push_str(&format!("| `{path}` | {lines} |\n"));
+            all += lines;
+        }
+        page.push_str(&format!(
+            "{all} lines of answers, errors among them, were taken from Apache Kafka 4.3.1 by the tests that \
+             hold millrace\nto them, on 1, 2 and 4 cores (`scripts/test clients`):\n\n{rows}"
+        ));
         page.push_str(DIFFERENCES);
         page
     }
 
+    fn repository() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+    }
+
+    /// The files of expected answers, below the repository.
+    #[expect(clippy::disallowed_methods, reason = "a test lists the expectations")]
+    fn expectations() -> Vec<String> {
+        let folder = "tests/clients/expect";
+        let entries = std::fs::read_dir(repository().join(folder)).expect("the folder is there");
+        let names = entries.map(|entry| entry.expect("read").file_name());
+        let mut paths: Vec<String> =
+            names.map(|name| format!("{folder}/{}", name.display())).collect();
+        paths.push("tests/clients/kafka/admin_behaviour.txt".to_owned());
+        paths.sort();
+        paths
+    }
+
     /// Where an answer is another one than Apache Kafka's, and why.
     const DIFFERENCES: &str = "\n## Differences\n\n\
-         What an administrator is answered is compared with Apache Kafka 4.3.1 line by line\n\
-         (`tests/clients/kafka/admin_behaviour.txt`), and so is what producers and consumers are\n\
-         (`tests/clients/expect`). On purpose another answer have:\n\n\
+         On purpose another answer have:\n\n\
          | API | asked for | Apache Kafka | millrace | why |\n|---|---|---|---|---|\n\
          | Metadata | a topic that is made by asking | UNKNOWN_TOPIC_OR_PARTITION, and the client asks \
          again | the topic, once every core serves it | one round trip less, and no window in which it is \
@@ -206,7 +239,7 @@ mod tests {
     #[test]
     #[expect(clippy::disallowed_methods, reason = "a test reads and writes the page on disk")]
     fn the_page_of_apis_is_as_the_table() {
-        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/kafka-apis.md");
+        let path = repository().join("docs/kafka-apis.md");
         if std::env::var_os("UPDATE_EXPECT").is_some() {
             std::fs::write(&path, page()).expect("docs can be written");
         }
