@@ -115,7 +115,12 @@ impl Load {
         let started = Instant::now();
         while !done(&self.ledger) {
             let late = started.elapsed() > deadline;
-            ensure!(!late, "not {what} after {deadline:?}: {:?}", self.ledger.first_unread());
+            ensure!(
+                !late,
+                "not {what} after {deadline:?}: {} acknowledged, first unread {:?}",
+                self.ledger.acknowledged_count(),
+                self.ledger.first_unread()
+            );
             self.listen(WAIT)?;
         }
         Ok(started.elapsed())

@@ -1,7 +1,7 @@
 //! SIGKILL at random moments, again and again, while librdkafka produces and reads.
 
 use crate::disk::free_bytes;
-use crate::{Load, Random, Scale, Spread, Traffic, fill};
+use crate::{Ledger, Load, Random, Scale, Spread, Traffic, fill};
 use anyhow::{Context, Result, ensure};
 use clients::{Broker, Kind, Quorum, Report, Setting, Site, Tools};
 use std::time::Duration;
@@ -113,12 +113,14 @@ fn endure(tools: &Tools, setting: Setting, ordeal: &Ordeal) -> Result<()> {
 fn one_kill(
     tools: &Tools,
     site: &Site,
-    broker: Broker,
+    mut broker: Broker,
     load: &mut Load,
     random: &mut Random,
 ) -> Result<Broker> {
     let enough = load.ledger().acknowledged_count() + ACKNOWLEDGED_BETWEEN_KILLS;
-    load.go_on_until("under load", BACK_DEADLINE, |ledger| ledger.acknowledged_count() >= enough)?;
+    let is_enough = |ledger: &Ledger| ledger.acknowledged_count() >= enough;
+    load.go_on_until("under load", BACK_DEADLINE, is_enough)
+        .with_context(|| format!("{enough} are due; {}", broker.log()))?;
     load.go_on_for(random.up_to(BETWEEN_KILLS_MAX))?;
     broker.kill()?;
     while random.one_in(EARLY_ONE_IN) {
