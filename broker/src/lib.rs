@@ -12,6 +12,7 @@ mod memory;
 mod metrics;
 mod net;
 pub mod process;
+mod quota;
 mod replica;
 
 pub use cores::{CoreSeed, run, seeds};

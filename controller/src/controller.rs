@@ -18,16 +18,17 @@ use protocol::records::metadata::{AbortTransactionRecord, MetadataRecord};
 
 use crate::decide::{
     Decision, Draw, Now, RECORDS_PER_DECISION_MAX, Sessions, View, allocate_producer_ids,
-    alter_configs, alter_partition_reassignments, assign_replicas_to_dirs,
+    alter_client_quotas, alter_configs, alter_partition_reassignments, assign_replicas_to_dirs,
     bootstrap_feature_records, bootstrap_records, broker_heartbeat, broker_registration,
     create_partitions, create_topics, delete_topics, elect_leaders, fence_broker,
     incremental_alter_configs, unregister_broker, update_features,
 };
 use crate::load::ControllerConfig;
 use crate::metadata::{
-    ControllerNode, FeatureRange, Fold, MetadataDelta, MetadataImage, SUPPORTED_FEATURES,
-    encode_batch,
+    ClientQuotas, ControllerNode, FeatureRange, Fold, MetadataDelta, MetadataImage,
+    SUPPORTED_FEATURES, encode_batch,
 };
+use crate::quota::{Mutations, Mutator, Permits, QuotaTable};
 use crate::raft::{self, KraftVersion, Node, Refused, describe_quorum};
 use crate::request::{Request, Response};
 use crate::snapshot::{SnapshotContent, SnapshotId};
@@ -48,7 +49,8 @@ pub enum Event {
     /// An append, a flush or the quorum-state file failed; nothing can be promised any more.
     StorageFailed,
     /// `seed` is random; topic ids are made of it.
-    Request { token: RequestToken, request: Request, seed: [u8; 16] },
+    /// `mutator` asks for it, where anybody's mutations are limited.
+    Request { token: RequestToken, request: Request, mutator: Option<Box<Mutator>>, seed: [u8; 16] },
     /// Time has passed.
     Tick,
 }
@@ -100,6 +102,9 @@ pub struct Controller {
     /// A planted bug.
     #[cfg(feature = "planted-bugs")]
     decides_on_committed: bool,
+    mutations: Mutations,
+    /// The quotas that were asked for last, and how they are looked up.
+    quotas: (ClientQuotas, QuotaTable),
 }
 
 #[derive(Debug)]
@@ -120,6 +125,7 @@ struct Waiting {
 
 impl Controller {
     pub(crate) fn new(config: ControllerConfig, raft: Node, fold: Fold) -> Self {
+        let mutations = Mutations::new(config.settings.mutation_burst_s as f64);
         Controller {
             config,
             raft,
@@ -134,6 +140,8 @@ impl Controller {
             raft_actions: Vec::new(),
             #[cfg(feature = "planted-bugs")]
             decides_on_committed: false,
+            mutations,
+            quotas: Default::default(),
         }
     }
 
@@ -160,8 +168,8 @@ impl Controller {
                 self.step_raft(now, raft::Event::Flushed { durable_end_offset }, actions)?;
             }
             Event::StorageFailed => self.step_raft(now, raft::Event::StorageFailed, actions)?,
-            Event::Request { token, request, seed } => {
-                self.request(now, token, request, Draw::new(seed), actions);
+            Event::Request { token, request, mutator, seed } => {
+                self.request(now, token, (request, mutator), Draw::new(seed), actions);
             }
             Event::Tick => self.fence_expired(now, actions),
         }
@@ -361,7 +369,7 @@ impl Controller {
         &mut self,
         now: Now,
         token: RequestToken,
-        request: Request,
+        (request, mutator): (Request, Option<Box<Mutator>>),
         draw: Draw,
         actions: &mut Vec<Action>,
     ) {
@@ -370,7 +378,9 @@ impl Controller {
             actions.push(Action::Respond { token, response });
             return;
         }
-        let Decision { records, response } = self.decide(now, &request, draw);
+        let mut permits = self.permits(now, mutator.as_deref());
+        let Decision { records, mut response } = self.decide(now, &request, draw, &mut permits);
+        response.throttle(self.mutations.settle(now.monotonic, permits));
         self.append(now, &records, actions);
         self.after(now, &request, &response);
         // An answer that wrote nothing may still tell of what is not yet committed.
@@ -391,21 +401,38 @@ impl Controller {
         }
     }
 
-    fn decide(&self, now: Now, request: &Request, mut draw: Draw) -> Decision<Response> {
+    /// What `mutator` may have made and deleted.
+    fn permits(&mut self, now: Now, mutator: Option<&Mutator>) -> Permits {
+        let Some(mutator) = mutator else { return Permits::default() };
+        let quotas = self.fold.image().client_quotas();
+        if self.quotas.0 != *quotas {
+            self.quotas = (quotas.clone(), QuotaTable::new(quotas));
+        }
+        self.mutations.permits(now.monotonic, &self.quotas.1, mutator)
+    }
+
+    fn decide(
+        &self,
+        now: Now,
+        request: &Request,
+        mut draw: Draw,
+        permits: &mut Permits,
+    ) -> Decision<Response> {
         fn wrap<R>(decision: Decision<R>, wrap: impl Fn(R) -> Response) -> Decision<Response> {
             Decision { records: decision.records, response: wrap(decision.response) }
         }
         let view = self.view(now);
         let decided = match request {
             Request::CreateTopics(request) => {
-                Ok(wrap(create_topics(&view, request, &mut draw), Response::CreateTopics))
+                Ok(wrap(create_topics(&view, request, &mut draw, permits), Response::CreateTopics))
             }
             Request::DeleteTopics { version, request } => {
-                Ok(wrap(delete_topics(&view, *version, request), Response::DeleteTopics))
+                Ok(wrap(delete_topics(&view, *version, request, permits), Response::DeleteTopics))
             }
-            Request::CreatePartitions(request) => {
-                Ok(wrap(create_partitions(&view, request, &mut draw), Response::CreatePartitions))
-            }
+            Request::CreatePartitions(request) => Ok(wrap(
+                create_partitions(&view, request, &mut draw, permits),
+                Response::CreatePartitions,
+            )),
             Request::AlterConfigs(request) => {
                 Ok(wrap(alter_configs(&view, request), Response::AlterConfigs))
             }
@@ -413,6 +440,8 @@ impl Controller {
                 incremental_alter_configs(&view, request),
                 Response::IncrementalAlterConfigs,
             )),
+            Request::AlterClientQuotas(request) => alter_client_quotas(&view, request)
+                .map(|decision| wrap(decision, Response::AlterClientQuotas)),
             Request::ElectLeaders(request) => {
                 elect_leaders(&view, request).map(|decision| wrap(decision, Response::ElectLeaders))
             }

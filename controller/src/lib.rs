@@ -7,6 +7,7 @@ pub mod decide;
 mod format;
 mod load;
 pub mod metadata;
+pub mod quota;
 pub mod raft;
 mod request;
 mod snapshot;

@@ -1,12 +1,14 @@
 //! What the controller can be asked, and its answers: Kafka's messages, one variant for each API.
 
 use protocol::error_code::ErrorCode;
+use protocol::messages::alter_client_quotas::{ResponseEntityData, ResponseEntryData};
 use protocol::messages::create_partitions::CreatePartitionsTopicResult;
 use protocol::messages::create_topics::CreatableTopicResult;
 use protocol::messages::delete_topics::{DeletableTopicResult, DeleteTopicState};
 use protocol::messages::{
-    AllocateProducerIdsRequest, AllocateProducerIdsResponse, AlterConfigsRequest,
-    AlterConfigsResponse, AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse,
+    AllocateProducerIdsRequest, AllocateProducerIdsResponse, AlterClientQuotasRequest,
+    AlterClientQuotasResponse, AlterConfigsRequest, AlterConfigsResponse,
+    AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse,
     AssignReplicasToDirsRequest, AssignReplicasToDirsResponse, BrokerHeartbeatRequest,
     BrokerHeartbeatResponse, BrokerRegistrationRequest, BrokerRegistrationResponse,
     CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest, CreateTopicsResponse,
@@ -29,6 +31,7 @@ pub enum Request {
     CreatePartitions(CreatePartitionsRequest),
     AlterConfigs(AlterConfigsRequest),
     IncrementalAlterConfigs(IncrementalAlterConfigsRequest),
+    AlterClientQuotas(AlterClientQuotasRequest),
     ElectLeaders(ElectLeadersRequest),
     AlterPartitionReassignments(AlterPartitionReassignmentsRequest),
     UpdateFeatures {
@@ -54,6 +57,7 @@ pub enum Response {
     CreatePartitions(CreatePartitionsResponse),
     AlterConfigs(AlterConfigsResponse),
     IncrementalAlterConfigs(IncrementalAlterConfigsResponse),
+    AlterClientQuotas(AlterClientQuotasResponse),
     ElectLeaders(ElectLeadersResponse),
     AlterPartitionReassignments(AlterPartitionReassignmentsResponse),
     UpdateFeatures(UpdateFeaturesResponse),
@@ -63,6 +67,18 @@ pub enum Response {
     BrokerHeartbeat(BrokerHeartbeatResponse),
     AllocateProducerIds(AllocateProducerIdsResponse),
     AssignReplicasToDirs(AssignReplicasToDirsResponse),
+}
+
+impl Response {
+    /// Its client has to wait for so long, in milliseconds.
+    pub(crate) fn throttle(&mut self, throttle_time_ms: i32) {
+        match self {
+            Response::CreateTopics(response) => response.throttle_time_ms = throttle_time_ms,
+            Response::DeleteTopics(response) => response.throttle_time_ms = throttle_time_ms,
+            Response::CreatePartitions(response) => response.throttle_time_ms = throttle_time_ms,
+            other => assert!(throttle_time_ms == 0, "{other:?} is not limited"),
+        }
+    }
 }
 
 impl Request {
@@ -124,6 +140,25 @@ impl Request {
                 Response::IncrementalAlterConfigs(IncrementalAlterConfigsResponse {
                     responses: responses.collect(),
                     ..Default::default()
+                })
+            }
+            Request::AlterClientQuotas(request) => {
+                let entries = request.entries.iter().map(|entry| ResponseEntryData {
+                    error_code,
+                    error_message: message.map(Into::into),
+                    entity: entry
+                        .entity
+                        .iter()
+                        .map(|part| ResponseEntityData {
+                            entity_type: part.entity_type.clone(),
+                            entity_name: part.entity_name.clone(),
+                        })
+                        .collect(),
+                });
+                let entries = entries.collect();
+                Response::AlterClientQuotas(AlterClientQuotasResponse {
+                    entries,
+                    ..AlterClientQuotasResponse::default()
                 })
             }
             Request::ElectLeaders(_) => Response::ElectLeaders(ElectLeadersResponse {

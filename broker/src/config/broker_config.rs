@@ -12,6 +12,7 @@ use super::listener::{Endpoint, Listener, ListenerError};
 use super::memory::MemoryFloor;
 use super::metadata_log::MetadataLogConfig;
 use super::properties::Properties;
+use crate::quota::Windows;
 
 /// What one node runs with. Durations in milliseconds and sizes in bytes, as Kafka's keys have them.
 #[derive(Clone, Debug)]
@@ -52,6 +53,10 @@ pub struct BrokerConfig {
     pub fetch_session_count_max: usize,
     /// Partitions in one answer of DescribeTopicPartitions.
     pub request_partition_count_max: usize,
+    /// Over which quotas' rates are measured.
+    pub quota_windows: Windows,
+    /// Those of mutations.
+    pub controller_quota_windows: Windows,
     pub auto_create_topics: bool,
     pub delete_topics: bool,
     pub partition_count_default: i32,
@@ -169,6 +174,12 @@ impl BrokerConfig {
             fetch_size_bytes_max: reader.size("fetch.max.bytes"),
             fetch_session_count_max: reader.size("max.incremental.fetch.session.cache.slots"),
             request_partition_count_max: reader.size("max.request.partition.size.limit"),
+            quota_windows: windows(&reader, "quota.window.num", "quota.window.size.seconds"),
+            controller_quota_windows: windows(
+                &reader,
+                "controller.quota.window.num",
+                "controller.quota.window.size.seconds",
+            ),
             auto_create_topics: reader.boolean("auto.create.topics.enable"),
             delete_topics: reader.boolean("delete.topic.enable"),
             partition_count_default: reader.size("num.partitions") as i32,
@@ -183,6 +194,10 @@ impl BrokerConfig {
         };
         Ok(Loaded { config, warnings })
     }
+}
+
+fn windows(reader: &Reader<'_>, count: &'static str, size_s: &'static str) -> Windows {
+    Windows { count: reader.size(count) as u64, size_ms: 1_000 * reader.size(size_s) as u64 }
 }
 
 /// A hundred years: it can be added to any time there is.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use controller::decide::Now;
+use controller::quota::Mutator;
 use controller::{Action, Controller, Event, Request, RequestToken, Response};
 use protocol::messages::BrokerHeartbeatRequest;
 use protocol::model::{BrokerEpoch, MonotonicNs, Offset, TimestampMs};
@@ -167,19 +168,29 @@ impl ControllerCore {
     }
 
     /// Puts a request to the machine; `reply` gets the answer when it is committed and shown.
-    pub fn request(self: &Rc<Self>, request: Request, reply: ReplyTo<Response>) {
+    pub fn request(
+        self: &Rc<Self>,
+        request: Request,
+        mutator: Option<Box<Mutator>>,
+        reply: ReplyTo<Response>,
+    ) {
         if !self.stopping.get() {
-            self.put(request, reply);
+            self.put(request, mutator, reply);
         }
     }
 
-    fn put(self: &Rc<Self>, request: Request, reply: ReplyTo<Response>) {
+    fn put(
+        self: &Rc<Self>,
+        request: Request,
+        mutator: Option<Box<Mutator>>,
+        reply: ReplyTo<Response>,
+    ) {
         let token = RequestToken(self.next_token.get());
         self.next_token.set(token.0 + 1);
         self.asked.borrow_mut().insert(token, reply);
         let mut seed = [0; 16];
         reactor::random::fill(&mut seed);
-        self.step(Event::Request { token, request, seed });
+        self.step(Event::Request { token, request, mutator, seed });
     }
 
     fn step(self: &Rc<Self>, event: Event) {
@@ -223,7 +234,8 @@ impl ControllerCore {
     fn beat(self: &Rc<Self>) {
         let Some(broker_epoch) = self.broker_epoch.get() else { return };
         let (reply, _answer) = oneshot();
-        self.request(Request::BrokerHeartbeat(self.heartbeat(broker_epoch)), ReplyTo::Here(reply));
+        let request = Request::BrokerHeartbeat(self.heartbeat(broker_epoch));
+        self.request(request, None, ReplyTo::Here(reply));
     }
 
     fn heartbeat(&self, broker_epoch: i64) -> BrokerHeartbeatRequest {
@@ -278,7 +290,7 @@ impl ControllerCore {
 
     async fn ask(self: &Rc<Self>, request: Request) -> Result<Response, StartError> {
         let (reply, answer) = oneshot();
-        self.put(request, ReplyTo::Here(reply));
+        self.put(request, None, ReplyTo::Here(reply));
         answer.await.map_err(|_| StartError::Stopped)
     }
 
@@ -376,7 +388,7 @@ impl ControllerCore {
         };
         let Some(request) = request else { return };
         let (reply, answer) = oneshot();
-        self.put(Request::AssignReplicasToDirs(request), ReplyTo::Here(reply));
+        self.put(Request::AssignReplicasToDirs(request), None, ReplyTo::Here(reply));
         let controller = Rc::downgrade(self);
         self.core.tasks.spawn(async move {
             let answer = answer.await;

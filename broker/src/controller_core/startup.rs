@@ -106,6 +106,7 @@ pub async fn start(core: &Core) -> Result<Started, StartError> {
         replication_factor_default: config.replication_factor_default,
         delete_topic_enable: config.delete_topics,
         broker_session_timeout_ms: config.broker_session_ms,
+        mutation_burst_s: config.controller_quota_windows.span_ms() / 1_000,
         file: Arc::new(named_twice(config.properties.entries().clone())),
     };
     let incarnation_id = random_uuid();
@@ -160,6 +161,7 @@ pub async fn start(core: &Core) -> Result<Started, StartError> {
         places: Default::default(),
         assignments: Assignments::default(),
         topic_settings: Arc::default(),
+        quotas: Arc::default(),
     };
     Ok(Started { machine, log, snapshots, views, directories, own_of_metadata })
 }

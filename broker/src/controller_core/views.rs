@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use controller::Controller;
 use controller::metadata::{
-    ConfigResource, MetadataDelta, MetadataImage, Partition, ResourceType, SUPPORTED_FEATURES,
-    Topic,
+    ConfigResource, EntityName, MetadataDelta, MetadataImage, Partition, ResourceType,
+    SUPPORTED_FEATURES, Topic,
 };
+use controller::quota::QuotaTable;
 use protocol::messages::BrokerRegistrationRequest;
 use protocol::messages::broker_registration::{Feature, Listener};
 use protocol::model::{DirectoryId, PartitionId, TopicId, Uuid};
+use reactor::net::IpAddr;
 use storage::{Opening, TopicPartition};
 
 use super::assignments::Assignments;
@@ -43,6 +45,7 @@ pub struct Views {
     pub places: BTreeMap<PartitionKey, usize>,
     pub assignments: Assignments,
     pub topic_settings: Arc<BTreeMap<TopicId, Arc<TopicSettings>>>,
+    pub quotas: Arc<QuotaTable>,
 }
 
 /// What cores must do to come to a view: in steps, where a step must be done everywhere before the next.
@@ -102,6 +105,10 @@ impl Views {
         let reconfigured = self.reconfigured(image, delta);
         let changed_topics = delta.partitions.keys().chain(reconfigured.keys());
         self.refresh_settings(image, changed_topics);
+        if delta.client_quotas_changed {
+            self.quotas = Arc::new(QuotaTable::new(image.client_quotas()));
+            warn_of_hosts(image);
+        }
         let mut changed = Vec::new();
         for (&topic_id, partitions) in delta.partitions.iter().chain(&reconfigured) {
             let Some(topic) = image.topic_by_id(topic_id) else { continue };
@@ -119,6 +126,7 @@ impl Views {
             placement: self.placement.clone(),
             settings: self.topic_settings.clone(),
             defaults: self.settings.clone(),
+            quotas: self.quotas.clone(),
         };
         let before = (!removed.is_empty()).then(|| Preparation {
             view: view.clone(),
@@ -266,5 +274,16 @@ impl Views {
             return None;
         }
         self.online().min_by_key(|(_, directory)| directory.partition_count).map(|(index, _)| index)
+    }
+}
+
+/// Says which quotas limit nobody: those of hosts' names, which Apache Kafka looks up when they are set.
+fn warn_of_hosts(image: &MetadataImage) {
+    for (entity, _) in image.client_quotas().iter() {
+        if let Some(EntityName::Named(host)) = &entity.ip
+            && host.parse::<IpAddr>().is_err()
+        {
+            tracing::warn!(%host, "a quota of a host limits nobody; set it for the host's address");
+        }
     }
 }

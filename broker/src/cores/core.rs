@@ -25,6 +25,7 @@ use crate::handlers::FetchSessions;
 use crate::memory::{AnswerMemory, Lent, MemoryInUse, Patience, RequestMemory, Sends};
 use crate::metrics::CoreCounts;
 use crate::net::FrameMemory;
+use crate::quota::Sensors;
 use crate::replica::{FetchKey, FetchWatch, Partition, PartitionKey};
 
 /// The part of the memory for requests, one in so many, that fetch sessions may take: what is not named
@@ -63,6 +64,8 @@ pub struct Core {
     pub fetch_sessions: FetchSessions,
     /// What this core's connections are sending.
     pub sends: Sends,
+    /// How fast those clients are that this core keeps count of.
+    pub quotas: Sensors,
     pub counts: CoreCounts,
     pub connections: Group,
     /// Work that answers others: it goes on while connections end.
@@ -70,6 +73,7 @@ pub struct Core {
     /// Set when the core is to end.
     pub stop: Event,
     view: RefCell<Arc<ClusterView>>,
+    limits_clients: Cell<bool>,
     partitions: RefCell<BTreeMap<PartitionKey, Rc<Partition>>>,
     parked: RefCell<BTreeMap<FetchKey, Rc<FetchWatch>>>,
     fetch_number: Cell<u64>,
@@ -103,6 +107,7 @@ impl Core {
             config.fetch_session_count_max,
             sessions_size_bytes,
         );
+        let quotas = Sensors::new(config.quota_windows);
         let answers = AnswerMemory::new(index, node.memory.answers);
         let core = Rc::new(Core {
             index,
@@ -116,10 +121,12 @@ impl Core {
             answers,
             fetch_sessions,
             sends: Sends::default(),
+            quotas,
             counts: CoreCounts::new(),
             connections: Group::new(),
             tasks: Group::new(),
             stop: Event::new(),
+            limits_clients: Cell::new(false),
             view: RefCell::new(Arc::new(ClusterView::empty(core_count))),
             partitions: RefCell::default(),
             parked: RefCell::default(),
@@ -147,7 +154,13 @@ impl Core {
     pub fn show(&self, view: Arc<ClusterView>) {
         let before: Offset = self.view.borrow().version();
         assert!(view.version() >= before, "view {} after {before}", view.version());
+        self.limits_clients.set(!view.quotas.limits_no_client());
         *self.view.borrow_mut() = view;
+    }
+
+    /// Whether there is a quota of anybody's requests.
+    pub fn limits_clients(&self) -> bool {
+        self.limits_clients.get()
     }
 
     pub fn partition(&self, key: &PartitionKey) -> Option<Rc<Partition>> {

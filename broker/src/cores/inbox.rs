@@ -58,6 +58,7 @@ pub async fn run(core: Rc<Core>, mut inbox: Inbox<CoreRequest, CoreReply>, targe
             (CoreRequest::Controller(question), Some(reply)) => {
                 serve_remote(&core, question, reply);
             }
+            (CoreRequest::Quota(question), Some(reply)) => serve_remote(&core, question, reply),
             (CoreRequest::FinishFetch(key), Some(_)) => core.finish_fetch(key),
             (control, None) => take_note(&core, &targets, control),
             (_, Some(_)) => unreachable!("core {from} sent a control as a request"),
@@ -84,7 +85,8 @@ fn take_note(core: &Rc<Core>, targets: &InboxTargets, control: CoreRequest) {
             if let Some(counts) = &targets.connection_counts {
                 let view = core.view();
                 let layers = view.defaults.layers(&view.image);
-                counts.limit(ConnectionLimits::new(&layers, &core.node.config.host_addresses));
+                let limits = ConnectionLimits::new(&layers, &core.node.config.host_addresses);
+                counts.limit(limits, &view.quotas);
             }
         }
         CoreRequest::Shown { from, version } => publisher().shown(from, version),
@@ -110,6 +112,7 @@ fn take_note(core: &Rc<Core>, targets: &InboxTargets, control: CoreRequest) {
         | CoreRequest::Producers(_)
         | CoreRequest::LogSizes(_)
         | CoreRequest::Controller(_)
+        | CoreRequest::Quota(_)
         | CoreRequest::FinishFetch(_) => unreachable!("a question needs a reply slot"),
     }
 }

@@ -88,7 +88,7 @@ pub async fn run(index: CoreIndex, seed: CoreSeed) {
     let counts = is_accepting.then(|| {
         let layers = NodeLayers::of_file(config.properties.entries());
         let limits = ConnectionLimits::new(&layers, &config.host_addresses);
-        Rc::new(ConnectionCounts::new(core.mesh.core_count(), limits))
+        Rc::new(ConnectionCounts::new(core.mesh.core_count(), limits, config.quota_windows))
     });
     let (serve, stop_word) = (Event::new(), Event::new());
     let inbox_task = reactor::spawn(inbox::run(

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use controller::Response;
 use protocol::model::Offset;
@@ -12,6 +13,7 @@ use storage::{LogOffsets, Opening, TopicPartition};
 
 use super::view::ClusterView;
 use crate::controller_core::ControllerQuestion;
+use crate::quota::QuotaQuestion;
 use crate::replica::{
     DeleteRecordsParts, DeleteRecordsResult, EpochEndParts, EpochEndResult, FetchAnswer, FetchKey,
     FetchParts, ListOffsetsParts, ListOffsetsResult, LogSize, LogSizes, PartitionKey, ProduceParts,
@@ -29,6 +31,7 @@ pub enum CoreRequest {
     Producers(ProducersParts),
     LogSizes(LogSizes),
     Controller(ControllerQuestion),
+    Quota(QuotaQuestion),
     /// A fetch that was asked for shall answer with what it has. Not through the control lane, where it
     /// would overtake its fetch; nothing is replied.
     FinishFetch(FetchKey),
@@ -130,4 +133,5 @@ pub enum CoreReply {
     Producers(Vec<ProducersResult>),
     LogSizes(Vec<LogSize>),
     Controller(Response),
+    Quota(Option<Duration>),
 }

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use controller::metadata::{KRAFT_VERSION, METADATA_VERSION, MetadataImage, SUPPORTED_FEATURES};
+use controller::quota::QuotaTable;
 use protocol::model::{Offset, TopicId};
 use reactor::CoreIndex;
 
@@ -23,6 +24,8 @@ pub struct ClusterView {
     pub settings: Arc<BTreeMap<TopicId, Arc<TopicSettings>>>,
     /// What topics inherit where they set nothing themselves.
     pub defaults: Arc<controller::decide::Settings>,
+    /// What clients are limited to.
+    pub quotas: Arc<QuotaTable>,
 }
 
 /// A feature that this broker serves.
@@ -47,6 +50,7 @@ impl ClusterView {
             placement: Arc::new(Placement::new(core_count)),
             settings: Arc::default(),
             defaults: Arc::default(),
+            quotas: Arc::default(),
         }
     }
 

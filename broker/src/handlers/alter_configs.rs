@@ -16,7 +16,7 @@ pub async fn serve(
     request: AlterConfigsRequest,
 ) -> Result<AlterConfigsResponse, Refusal> {
     let core = &context.core;
-    let question = ControllerQuestion(Request::AlterConfigs(request));
+    let question = ControllerQuestion::of(Request::AlterConfigs(request));
     match core.ask(core.node.controller_core, question).await.await? {
         Response::AlterConfigs(response) => Ok(response),
         other => unreachable!("{other:?} answers no AlterConfigs"),

@@ -17,7 +17,7 @@ pub async fn serve(
     request: AlterPartitionReassignmentsRequest,
 ) -> Result<AlterPartitionReassignmentsResponse, Refusal> {
     let core = &context.core;
-    let question = ControllerQuestion(Request::AlterPartitionReassignments(request));
+    let question = ControllerQuestion::of(Request::AlterPartitionReassignments(request));
     match core.ask(core.node.controller_core, question).await.await? {
         Response::AlterPartitionReassignments(response) => Ok(response),
         other => unreachable!("{other:?} answers no AlterPartitionReassignments"),

@@ -10,15 +10,22 @@ use crate::controller_core::ControllerQuestion;
 
 pub const VERSIONS: RangeInclusive<i16> = 1..=6;
 
+/// From this version on clients know that a quota is exceeded. Source: KIP-599.
+const QUOTA_VERSION: i16 = 5;
+
 pub async fn serve(
     context: &RequestContext,
     head: &RequestHead,
     request: DeleteTopicsRequest,
 ) -> Result<DeleteTopicsResponse, Refusal> {
     let core = &context.core;
-    let question = ControllerQuestion(Request::DeleteTopics { version: head.version, request });
+    let question = ControllerQuestion::of(Request::DeleteTopics { version: head.version, request })
+        .asked_by(head.mutator(QUOTA_VERSION));
     match core.ask(core.node.controller_core, question).await.await? {
-        Response::DeleteTopics(response) => Ok(response),
+        Response::DeleteTopics(response) => {
+            head.wait(core, response.throttle_time_ms);
+            Ok(response)
+        }
         other => unreachable!("{other:?} answers no DeleteTopics"),
     }
 }

@@ -16,7 +16,8 @@ pub async fn serve(
     request: DescribeQuorumRequest,
 ) -> Result<DescribeQuorumResponse, Refusal> {
     let core = &context.core;
-    let question = ControllerQuestion(Request::DescribeQuorum { version: head.version, request });
+    let question =
+        ControllerQuestion::of(Request::DescribeQuorum { version: head.version, request });
     match core.ask(core.node.controller_core, question).await.await? {
         Response::DescribeQuorum(response) => Ok(response),
         other => unreachable!("{other:?} answers no DescribeQuorum"),

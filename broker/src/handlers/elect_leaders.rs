@@ -17,7 +17,7 @@ pub async fn serve(
     request: ElectLeadersRequest,
 ) -> Result<ElectLeadersResponse, Refusal> {
     let core = &context.core;
-    let question = ControllerQuestion(Request::ElectLeaders(request));
+    let question = ControllerQuestion::of(Request::ElectLeaders(request));
     match core.ask(core.node.controller_core, question).await.await? {
         Response::ElectLeaders(response) => Ok(response),
         other => unreachable!("{other:?} answers no ElectLeaders"),

@@ -18,7 +18,7 @@ pub async fn serve(
     request: IncrementalAlterConfigsRequest,
 ) -> Result<IncrementalAlterConfigsResponse, Refusal> {
     let core = &context.core;
-    let question = ControllerQuestion(Request::IncrementalAlterConfigs(request));
+    let question = ControllerQuestion::of(Request::IncrementalAlterConfigs(request));
     match core.ask(core.node.controller_core, question).await.await? {
         Response::IncrementalAlterConfigs(response) => Ok(response),
         other => unreachable!("{other:?} answers no IncrementalAlterConfigs"),

@@ -43,7 +43,7 @@ pub async fn serve(
         let broker_id = core.node.config.node_id;
         let broker_epoch = core.view().image.broker(broker_id).map_or(-1, |broker| broker.epoch.0);
         let request = AllocateProducerIdsRequest { broker_id: broker_id.0, broker_epoch };
-        let question = ControllerQuestion(Request::AllocateProducerIds(request));
+        let question = ControllerQuestion::of(Request::AllocateProducerIds(request));
         match core.ask(core.node.controller_core, question).await.await? {
             Response::AllocateProducerIds(block) if block.error_code == 0 => {
                 let next = block.producer_id_start;

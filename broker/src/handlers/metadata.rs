@@ -73,7 +73,7 @@ pub async fn serve(
             asked.retain(|topic| seen.insert((topic.name.clone(), topic.topic_id)));
             let mut topics = Vec::with_capacity(asked.len());
             let created =
-                create_missing(context, &asked, request.allow_auto_topic_creation).await?;
+                create_missing(context, head, &asked, request.allow_auto_topic_creation).await?;
             let view = core.view();
             for topic in asked {
                 topics.push(answer(&view, head.version, topic, &created, with_operations));
@@ -123,12 +123,16 @@ fn refused(asked: &[MetadataRequestTopic]) -> MetadataResponse {
     MetadataResponse { error_code, topics: topics.collect(), ..Default::default() }
 }
 
+/// Who asks for metadata is never refused to make topics by it: it only counts.
+const NEVER: i16 = i16::MAX;
+
 /// Topics that were to be made, and what became of them.
 type Created = BTreeMap<protocol::wire::WireString, ErrorCode>;
 
 /// Makes the topics that do not exist, where client and broker allow it, and returns what failed.
 async fn create_missing(
     context: &RequestContext,
+    head: &RequestHead,
     asked: &[MetadataRequestTopic],
     allowed_by_client: bool,
 ) -> Result<Created, Refusal> {
@@ -153,7 +157,7 @@ async fn create_missing(
         return Ok(Created::new());
     }
     let request = CreateTopicsRequest { topics: missing, ..Default::default() };
-    let response = create_topics::create(core, request).await?;
+    let response = create_topics::create(core, request, head.mutator(NEVER)).await?;
     Ok(response
         .topics
         .into_iter()

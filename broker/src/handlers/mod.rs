@@ -1,5 +1,6 @@
 //! One file per Kafka API, and the one table that lists them.
 
+mod alter_client_quotas;
 mod alter_configs;
 mod alter_partition_reassignments;
 mod api_versions;
@@ -8,6 +9,7 @@ mod create_topics;
 mod current_leader;
 mod delete_records;
 mod delete_topics;
+mod describe_client_quotas;
 mod describe_cluster;
 mod describe_configs;
 mod describe_log_dirs;

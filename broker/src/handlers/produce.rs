@@ -74,12 +74,17 @@ pub async fn serve(
                 results[slot] = result;
             }
         }
+        let throttle_time_ms = match &head.client {
+            Some(client) => client.has_produced(&core, acks != 0).await,
+            None => 0,
+        };
         if acks == 0 {
             // There is nobody to tell of an error but by closing the connection, as Kafka does.
             let failed = results.iter().any(|result| result.error != ErrorCode::None);
             return if failed { Err(Refusal::UnacknowledgedProduce) } else { Ok(Reply::default()) };
         }
-        let parts = head.respond(&merge(&core, head.version, topics, results))?;
+        let response = merge(&core, head.version, topics, results);
+        let parts = head.respond(&ProduceResponse { throttle_time_ms, ..response })?;
         Ok(Reply { parts, ..Reply::default() })
     })))
 }

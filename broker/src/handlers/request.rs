@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use controller::quota::Mutator;
 use protocol::api::ApiKey;
 use protocol::header;
 use protocol::wire::{ApiMessage, DecodeError, Decoder, EncodeError};
@@ -15,6 +16,7 @@ use super::{api_versions, table};
 use crate::cores::{Core, Unanswered};
 use crate::memory::{Granted, Lent, PER_DECODED_BYTE, Patience, USUAL_SIZE_BYTES};
 use crate::metrics::ApiCounts;
+use crate::quota::{QuotaClient, Throttle, Working};
 
 /// How long a request waits for memory before others are asked again to make room.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(100);
@@ -27,18 +29,22 @@ pub struct RequestContext {
     pub granted_bytes: usize,
     /// The most that it could get.
     pub granted_bytes_max: usize,
+    /// Of the connection.
+    pub throttle: Rc<Throttle>,
     /// Set when nothing more is read from the connection: what can wait no longer does.
     pub ending: Event,
 }
 
 /// What of a request's header its answer needs.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct RequestHead {
     pub api_key: ApiKey,
     pub version: i16,
     pub correlation_id: i32,
     /// Of its API on this core.
     pub counts: Rc<ApiCounts>,
+    /// Who asks; `None` where nobody is limited.
+    pub client: Option<Rc<QuotaClient>>,
 }
 
 /// A request that is being answered.
@@ -135,13 +141,33 @@ impl RequestHead {
         let encoded = header::encode_response(self.correlation_id, response, self.version)?;
         Ok(encoded.into_parts())
     }
+
+    /// Who asks for partitions to be made or deleted, if that may be limited; refused where it is since
+    /// `strict_version`.
+    pub fn mutator(&self, strict_version: i16) -> Option<Box<Mutator>> {
+        Some(self.client.as_ref()?.mutator(self.version >= strict_version))
+    }
+
+    /// The controller has said that the client has to wait: its connection is not read for as long.
+    pub fn wait(&self, core: &Core, throttle_time_ms: i32) {
+        if let Some(client) = &self.client {
+            client.has_mutated(core, throttle_time_ms);
+        }
+    }
 }
 
 impl RequestContext {
     /// Of a connection, before it has asked for anything.
     pub fn new(core: &Rc<Core>) -> Self {
         let ending = Event::new();
-        RequestContext { core: core.clone(), granted_bytes: 0, granted_bytes_max: 0, ending }
+        let throttle = Rc::new(Throttle::new(ending.clone()));
+        RequestContext {
+            core: core.clone(),
+            granted_bytes: 0,
+            granted_bytes_max: 0,
+            throttle,
+            ending,
+        }
     }
 
     /// That the request has `size_bytes` for its answer, or all that there is for requests: an answer
@@ -157,6 +183,7 @@ impl RequestContext {
 ///
 /// Errors: the connection must be closed.
 pub async fn serve(context: &RequestContext, frame: Bytes) -> Result<Served, Refusal> {
+    let size_bytes = frame.len();
     let mut decoder = Decoder::new(frame);
     let (api_key, header) = header::decode_request_header(&mut decoder).map_err(Refusal::Header)?;
     let counts = context.core.counts.api(api_key).ok_or(Refusal::UnsupportedApi { api_key })?;
@@ -166,19 +193,47 @@ pub async fn serve(context: &RequestContext, frame: Bytes) -> Result<Served, Ref
         version: header.request_api_version,
         correlation_id: header.correlation_id,
         counts: counts.clone(),
+        client: context
+            .core
+            .limits_clients()
+            .then(|| QuotaClient::new(header.client_id, size_bytes, &context.throttle)),
     };
     counts.asked();
     if api_key != ApiKey::Fetch {
-        let (answer, granted) = serve_granted(context, &head, decoder, Patience::Prompt).await?;
+        let serving = serve_granted(context, &head, decoder, Patience::Prompt);
+        let (answer, granted) = match &head.client {
+            None => serving.await?,
+            Some(client) => {
+                let (answer, granted) = Working::new(client.clone(), serving).await?;
+                (of_limited(&context.core, client, answer).await, granted)
+            }
+        };
         return Ok(Served { answer, granted: Some(granted), counts });
     }
     let context = context.clone();
+    let client = head.client.clone();
     let on_demand = async move {
         let serving = serve_granted(&context, &head, decoder, Patience::MayPark);
         let (answer, granted) = serving.await?;
         Ok(Reply { granted: Some(granted), ..answer.reply().await? })
     };
-    Ok(Served { answer: Answer::OnDemand(Box::pin(on_demand)), granted: None, counts })
+    let on_demand: LaterAnswer = match client {
+        Some(client) => Box::pin(Working::new(client, on_demand)),
+        None => Box::pin(on_demand),
+    };
+    Ok(Served { answer: Answer::OnDemand(on_demand), granted: None, counts })
+}
+
+/// `answer` to a client that may be limited: how long it was worked on counts.
+async fn of_limited(core: &Rc<Core>, client: &Rc<QuotaClient>, answer: Answer) -> Answer {
+    match answer {
+        Answer::Ready(_) => {
+            client.has_asked(core).await;
+            answer
+        }
+        Answer::Later(later) => Answer::Later(Box::pin(Working::new(client.clone(), later))),
+        Answer::OnDemand(later) => Answer::OnDemand(Box::pin(Working::new(client.clone(), later))),
+    }
 }
 
 /// Gives the request in `decoder` as much memory as it takes, and hands it to its handler.

@@ -7,25 +7,26 @@ use std::pin::Pin;
 
 use protocol::api::ApiKey;
 use protocol::messages::{
-    AlterConfigsRequest, AlterPartitionReassignmentsRequest, ApiVersionsRequest,
-    CreatePartitionsRequest, CreateTopicsRequest, DeleteRecordsRequest, DeleteTopicsRequest,
-    DescribeClusterRequest, DescribeConfigsRequest, DescribeLogDirsRequest,
-    DescribeProducersRequest, DescribeQuorumRequest, DescribeTopicPartitionsRequest,
-    ElectLeadersRequest, FetchRequest, FindCoordinatorRequest, IncrementalAlterConfigsRequest,
-    InitProducerIdRequest, ListConfigResourcesRequest, ListOffsetsRequest,
-    ListPartitionReassignmentsRequest, MetadataRequest, OffsetForLeaderEpochRequest,
-    ProduceRequest, UnregisterBrokerRequest, UpdateFeaturesRequest,
+    AlterClientQuotasRequest, AlterConfigsRequest, AlterPartitionReassignmentsRequest,
+    ApiVersionsRequest, CreatePartitionsRequest, CreateTopicsRequest, DeleteRecordsRequest,
+    DeleteTopicsRequest, DescribeClientQuotasRequest, DescribeClusterRequest,
+    DescribeConfigsRequest, DescribeLogDirsRequest, DescribeProducersRequest,
+    DescribeQuorumRequest, DescribeTopicPartitionsRequest, ElectLeadersRequest, FetchRequest,
+    FindCoordinatorRequest, IncrementalAlterConfigsRequest, InitProducerIdRequest,
+    ListConfigResourcesRequest, ListOffsetsRequest, ListPartitionReassignmentsRequest,
+    MetadataRequest, OffsetForLeaderEpochRequest, ProduceRequest, UnregisterBrokerRequest,
+    UpdateFeaturesRequest,
 };
 use protocol::wire::{Decoder, Message};
 
 use super::request::{Answer, Refusal, RequestContext, RequestHead};
 use super::{
-    alter_configs, alter_partition_reassignments, api_versions, create_partitions, create_topics,
-    delete_records, delete_topics, describe_cluster, describe_configs, describe_log_dirs,
-    describe_producers, describe_quorum, describe_topic_partitions, elect_leaders, fetch,
-    find_coordinator, incremental_alter_configs, init_producer_id, list_config_resources,
-    list_offsets, list_partition_reassignments, metadata, offset_for_leader_epoch, produce,
-    unregister_broker, update_features,
+    alter_client_quotas, alter_configs, alter_partition_reassignments, api_versions,
+    create_partitions, create_topics, delete_records, delete_topics, describe_client_quotas,
+    describe_cluster, describe_configs, describe_log_dirs, describe_producers, describe_quorum,
+    describe_topic_partitions, elect_leaders, fetch, find_coordinator, incremental_alter_configs,
+    init_producer_id, list_config_resources, list_offsets, list_partition_reassignments, metadata,
+    offset_for_leader_epoch, produce, unregister_broker, update_features,
 };
 
 type Served = Pin<Box<dyn Future<Output = Result<Answer, Refusal>>>>;
@@ -123,6 +124,8 @@ pub static HANDLERS: &[Handler] = &[
         list_partition_reassignments,
         ListPartitionReassignmentsRequest
     ),
+    answers!(DescribeClientQuotas, describe_client_quotas, DescribeClientQuotasRequest),
+    answers!(AlterClientQuotas, alter_client_quotas, AlterClientQuotasRequest),
     answers!(DescribeQuorum, describe_quorum, DescribeQuorumRequest),
     answers!(UpdateFeatures, update_features, UpdateFeaturesRequest),
     answers!(DescribeCluster, describe_cluster, DescribeClusterRequest),
@@ -220,6 +223,10 @@ mod tests {
          INVALID_REQUEST | a node with both roles would be without its broker |\n\
          | AlterPartitionReassignments | a replica that would be new | begins to move it | \
          INVALID_REPLICA_ASSIGNMENT | there is no replication yet |\n\
+         | AlterClientQuotas | a host's name as `ip` | looks it up | INVALID_REQUEST | each broker would look \
+         it up again; an address is the same everywhere |\n\
+         | AlterClientQuotas | a value that is no number | takes it, and limits to nothing | \
+         INVALID_REQUEST | nobody means it |\n\
          | UpdateFeatures | `kraft.version` 1 in a static quorum | makes it a dynamic one | \
          INVALID_UPDATE_VERSION | only a new quorum can be dynamic yet |\n\
          | Produce | a codec that nobody knows | UNKNOWN_SERVER_ERROR | UNSUPPORTED_COMPRESSION_TYPE | it \
@@ -233,6 +240,8 @@ mod tests {
          | ListOffsets | the largest time (-3), of a record that DeleteRecords has cut off within its segment \
          | that record's offset, below the log start | the largest of the records that are left | a \
          consumer that seeks there gets OFFSET_OUT_OF_RANGE |\n\
+         | all but Produce, Fetch and those that make or delete topics | more than `request_percentage` \
+         allows | how long to wait | 0, and the connection is not read for as long | ADR 0161 |\n\
          | FindCoordinator | any group or transaction | its coordinator | COORDINATOR_NOT_AVAILABLE | there \
          are no coordinators yet |\n";
 

@@ -16,7 +16,7 @@ pub async fn serve(
     request: UnregisterBrokerRequest,
 ) -> Result<UnregisterBrokerResponse, Refusal> {
     let core = &context.core;
-    let question = ControllerQuestion(Request::UnregisterBroker(request));
+    let question = ControllerQuestion::of(Request::UnregisterBroker(request));
     match core.ask(core.node.controller_core, question).await.await? {
         Response::UnregisterBroker(response) => Ok(response),
         other => unreachable!("{other:?} answers no UnregisterBroker"),

@@ -17,7 +17,8 @@ pub async fn serve(
     request: UpdateFeaturesRequest,
 ) -> Result<UpdateFeaturesResponse, Refusal> {
     let core = &context.core;
-    let question = ControllerQuestion(Request::UpdateFeatures { version: head.version, request });
+    let question =
+        ControllerQuestion::of(Request::UpdateFeatures { version: head.version, request });
     match core.ask(core.node.controller_core, question).await.await? {
         Response::UpdateFeatures(response) => Ok(response),
         other => unreachable!("{other:?} answers no UpdateFeatures"),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
+use controller::quota::QuotaKind;
 use protocol::api::ApiKey;
 use protocol::error_code::ErrorCode;
 use reactor::latencies::{Latencies, LatencyCounts};
@@ -32,7 +33,8 @@ pub struct CoreCounts {
     requests: BTreeMap<ApiKey, Rc<ApiCounts>>,
     /// Requests that closed their connection instead of being answered.
     pub refused_requests: Count,
-    /// On the accepting core: connections that were closed at once, since their address has too many.
+    /// On the accepting core: connections that were not let in: their address has too many, or
+    /// connects too fast.
     pub refused_connections: Count,
     /// Connections that this core was given.
     pub connections: Count,
@@ -47,8 +49,17 @@ pub struct CoreCounts {
     pub memory_read_bytes: Count,
     pub disk_reads: Count,
     pub disk_read_bytes: Count,
+    /// Clients that were told to wait, and how long, by the quota that they were beyond.
+    throttles: RefCell<BTreeMap<QuotaKind, Throttles>>,
     /// On the accepting core: clients are let in.
     pub is_accepting: Cell<bool>,
+}
+
+/// Waits of clients for one kind of quota.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Throttles {
+    pub count: u64,
+    pub pauses: Duration,
 }
 
 /// The counts of one API.
@@ -88,6 +99,18 @@ impl CoreCounts {
         };
         reads.add(1);
         bytes.add(size_bytes as u64);
+    }
+
+    /// A client was told to wait for `pause`.
+    pub fn throttled(&self, kind: QuotaKind, pause: Duration) {
+        let mut throttles = self.throttles.borrow_mut();
+        let Throttles { count, pauses } = throttles.entry(kind).or_default();
+        *count += 1;
+        *pauses = pauses.saturating_add(pause);
+    }
+
+    pub fn throttles(&self) -> BTreeMap<QuotaKind, Throttles> {
+        self.throttles.borrow().clone()
     }
 
     /// The APIs that were asked for.

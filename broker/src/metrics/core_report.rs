@@ -1,15 +1,17 @@
 //! What a core tells of itself when it is asked: how it is, or all that it counts.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use controller::quota::QuotaKind;
 use protocol::api::ApiKey;
 use protocol::model::{LeaderEpoch, Offset};
 use reactor::directory::Space;
 use storage::JournalUse;
 
-use super::core_counts::RequestCounts;
+use super::core_counts::{RequestCounts, Throttles};
 use crate::cores::{ClusterView, Core};
 use crate::memory::MemoryInUse;
 use crate::replica::{Partition, PartitionKey};
@@ -42,6 +44,7 @@ pub struct CoreReport {
     pub refused_connections: u64,
     pub requests: Vec<(ApiKey, RequestCounts)>,
     pub refused_requests: u64,
+    pub throttles: BTreeMap<QuotaKind, Throttles>,
     pub received_bytes: u64,
     pub sent_bytes: u64,
     pub messages: u64,
@@ -120,6 +123,7 @@ impl CoreReport {
             refused_connections: counts.refused_connections.get(),
             requests: counts.requests().collect(),
             refused_requests: counts.refused_requests.get(),
+            throttles: counts.throttles(),
             received_bytes: counts.received_bytes.get(),
             sent_bytes: counts.sent_bytes.get(),
             messages: counts.messages.get(),

@@ -2,9 +2,11 @@
 
 use std::fmt::Display;
 
+use controller::quota::QuotaKind;
 use protocol::error_code::ErrorCode;
 use reactor::latencies::LatencyCounts;
 
+use super::core_counts::Throttles;
 use super::core_report::{CoreReport, PartitionReport, VolumeReport};
 use super::exposition::{Kind, Rows};
 use super::node_report::NodeReport;
@@ -127,7 +129,7 @@ families! {
             "Connections that were accepted." =>
             |node, rows| cores(node, rows, |core| core.connections);
         Counter "millrace_refused_connections_total" []
-            "Connections that were closed at once: their address has as many as it may have." =>
+            "Connections that were not let in: their address has as many as it may have, or connects faster than its quota." =>
             |node, rows| rows.value(&[], sum(node, |core| core.refused_connections));
         Counter "millrace_received_bytes_total" ["core"]
             "Bytes of whole requests." =>
@@ -162,6 +164,14 @@ families! {
                     rows.latencies(&[&api_key.name()], &counts.latencies);
                 }
             };
+    }
+    "Quotas" {
+        Counter "millrace_throttled_requests_total" ["quota"]
+            "Requests whose clients were told to wait, and whose connections were not read meanwhile, by the quota that they were beyond." =>
+            |node, rows| throttles(node, rows, |throttles| throttles.count as f64);
+        Counter "millrace_throttle_seconds_total" ["quota"]
+            "Time that they were told to wait." =>
+            |node, rows| throttles(node, rows, |throttles| throttles.pauses.as_secs_f64());
     }
     "Disks" {
         Gauge "millrace_log_directory_up" ["directory"]
@@ -276,6 +286,14 @@ fn cores<T: Display>(node: &NodeReport, rows: &mut Rows<'_>, value: fn(&CoreRepo
 
 fn sum(node: &NodeReport, value: fn(&CoreReport) -> u64) -> u64 {
     node.answers().map(|(_, core)| value(core)).sum()
+}
+
+/// For each kind of quota the sum of what cores have counted.
+fn throttles(node: &NodeReport, rows: &mut Rows<'_>, value: fn(&Throttles) -> f64) {
+    for kind in QuotaKind::ALL {
+        let of_cores = node.answers().filter_map(|(_, core)| core.throttles.get(&kind));
+        rows.value(&[&kind.key()], of_cores.map(value).sum::<f64>());
+    }
 }
 
 fn memory_uses(

@@ -5,15 +5,19 @@ use std::io::ErrorKind;
 use std::rc::Rc;
 use std::time::Duration;
 
-use reactor::net::{SocketAddr, TcpListener};
+use reactor::net::{Accepted, SocketAddr, TcpListener};
+use reactor::sync::Budget;
 
-use super::connection_counts::{ConnectionCounts, TooManyOfAddress};
+use super::connection_counts::{ConnectionCounts, NotLetIn};
 use crate::cores::{Core, CoreRequest};
 
 /// How long an address may stay in use before another broker must be the reason: long beside the 10 ms
 /// that a killed broker's takes on an idle host, short beside a person's patience.
 const ADDRESS_WAIT_MAX: Duration = Duration::from_secs(2);
 const ADDRESS_RETRY: Duration = Duration::from_millis(5);
+
+/// Connections that are held before they are closed; each takes a descriptor.
+const HELD_COUNT_MAX: usize = 1_000;
 
 /// How often refused connections are told of: a flood of them is no flood of lines.
 const REFUSALS_EVERY: Duration = Duration::from_secs(1);
@@ -42,6 +46,7 @@ impl Acceptor {
     /// Accepts until the core stops.
     pub async fn run(self, core: Rc<Core>, counts: Rc<ConnectionCounts>) {
         let mut refusals = Refusals::default();
+        let held = Budget::new(HELD_COUNT_MAX);
         loop {
             let accepting = async {
                 counts.wait_for_next().await;
@@ -60,6 +65,9 @@ impl Acceptor {
                         Err(refusal) => {
                             core.counts.refused_connections.add(1);
                             refusals.tell(&refusal);
+                            if let NotLetIn::TooFast { pause, .. } = refusal {
+                                hold(&core, connection, pause, &held);
+                            }
                         }
                     }
                 }
@@ -74,6 +82,12 @@ impl Acceptor {
     }
 }
 
+/// Closes `connection` after `pause`, or at once where many are held already. Source: KIP-612.
+fn hold(core: &Core, connection: Accepted, pause: Duration, held: &Budget) {
+    let Some(place) = held.try_take(1) else { return };
+    core.deadlines.schedule(reactor::now() + pause, move || drop((connection, place)));
+}
+
 /// Connections that were closed at once, since they were last told of.
 #[derive(Default)]
 struct Refusals {
@@ -82,8 +96,10 @@ struct Refusals {
 }
 
 impl Refusals {
-    fn tell(&mut self, refusal: &TooManyOfAddress) {
-        reactor::mark!(address_has_too_many_connections);
+    fn tell(&mut self, refusal: &NotLetIn) {
+        if let NotLetIn::TooMany { .. } = refusal {
+            reactor::mark!(address_has_too_many_connections);
+        }
         self.untold_count += 1;
         let now = reactor::now();
         if self.told.is_none_or(|told| now - told >= REFUSALS_EVERY) {

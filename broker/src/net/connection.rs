@@ -57,8 +57,8 @@ pub async fn serve(core: Rc<Core>, stream: TcpStream) {
     let peer = stream.peer_address();
     let stream = Rc::new(stream);
     let window = Queue::new(WINDOW_REQUESTS_MAX);
-    let activity = Activity::watch(&core, &stream);
     let context = RequestContext::new(&core);
+    let activity = Activity::watch(&core, &stream, &context.ending);
     let ended = Event::new();
     core.tasks.spawn({
         let core = core.clone();
@@ -125,7 +125,8 @@ async fn read_requests(
     let core = &context.core;
     let size_max = core.node.config.socket_request_size_bytes_max;
     let waiting_fetches = Budget::new(WAITING_FETCHES_MAX);
-    let mut frames = FrameReader::new(stream.clone(), core.clone(), size_max);
+    let throttle = context.throttle.clone();
+    let mut frames = FrameReader::new(stream.clone(), core.clone(), size_max, throttle);
     while let Some(frame) = frames.next().await? {
         let read_at = activity.state.touch();
         core.check_memory();
@@ -252,16 +253,19 @@ struct ActivityState {
     deadline: std::cell::Cell<Option<crate::cores::Deadline>>,
     stream: std::rc::Weak<TcpStream>,
     core: std::rc::Weak<Core>,
+    /// Of the connection: one that is not read for a while hears of its end by this.
+    ending: Event,
 }
 
 impl Activity {
-    fn watch(core: &Rc<Core>, stream: &Rc<TcpStream>) -> Self {
+    fn watch(core: &Rc<Core>, stream: &Rc<TcpStream>, ending: &Event) -> Self {
         let state = Rc::new(ActivityState {
             last: std::cell::Cell::new(reactor::now()),
             idle_max: Duration::from_millis(core.node.config.connections_idle_ms_max),
             deadline: std::cell::Cell::new(None),
             stream: Rc::downgrade(stream),
             core: Rc::downgrade(core),
+            ending: ending.clone(),
         });
         ActivityState::arm(&state, core);
         Activity { state }
@@ -294,6 +298,7 @@ impl ActivityState {
             return;
         };
         if reactor::now() - state.last.get() >= state.idle_max {
+            state.ending.set();
             stream.shutdown();
         } else {
             Self::arm(state, &core);

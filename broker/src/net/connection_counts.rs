@@ -2,30 +2,39 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
+use controller::quota::QuotaTable;
 use reactor::net::IpAddr;
 use reactor::sync::Notify;
 use reactor::{CoreIndex, Instant};
 
 use crate::config::ConnectionLimits;
+use crate::quota::{Sensors, Windows};
 
 /// For how long connections may come faster than they should, after nobody came for as long: Kafka takes
 /// the mean of eleven samples of a second, of which the last is not over.
 const BURST: Duration = Duration::from_secs(10);
 
-/// An address has as many connections as it may have.
+/// Why a connection is not let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{address} has {count_max} connections, which is all that it may have")]
-pub struct TooManyOfAddress {
-    pub address: IpAddr,
-    pub count_max: usize,
+pub enum NotLetIn {
+    /// To be closed at once.
+    #[error("{address} has {count_max} connections, which is all that it may have")]
+    TooMany { address: IpAddr, count_max: usize },
+    /// To be closed after a pause: who would try again at once waits.
+    #[error("{address} connects faster than its quota")]
+    TooFast { address: IpAddr, pause: Duration },
 }
 
 pub struct ConnectionCounts {
     limits: RefCell<ConnectionLimits>,
     per_core: RefCell<Vec<usize>>,
     per_address: RefCell<BTreeMap<IpAddr, usize>>,
+    /// How fast addresses may connect, and how fast those do that are limited.
+    quotas: RefCell<Arc<QuotaTable>>,
+    rates: Sensors<IpAddr>,
     /// When the next one would come if all had come at the rate that is allowed.
     due: Cell<Option<Instant>>,
     released: Notify,
@@ -33,18 +42,21 @@ pub struct ConnectionCounts {
 
 impl ConnectionCounts {
     /// None yet, for `core_count` cores.
-    pub fn new(core_count: usize, limits: ConnectionLimits) -> Self {
+    pub fn new(core_count: usize, limits: ConnectionLimits, windows: Windows) -> Self {
         ConnectionCounts {
             limits: RefCell::new(limits),
             per_core: RefCell::new(vec![0; core_count]),
             per_address: RefCell::default(),
+            quotas: RefCell::default(),
+            rates: Sensors::new(windows),
             due: Cell::new(None),
             released: Notify::new(),
         }
     }
 
     /// What may come from now on; who is there stays.
-    pub fn limit(&self, limits: ConnectionLimits) {
+    pub fn limit(&self, limits: ConnectionLimits, quotas: &Arc<QuotaTable>) {
+        *self.quotas.borrow_mut() = quotas.clone();
         if *self.limits.borrow() == limits {
             return;
         }
@@ -76,8 +88,17 @@ impl ConnectionCounts {
     }
 
     /// Counts a connection of `address` to the core that has the fewest, the first of several, and names
-    /// it. Errors: nothing was counted but the time at which it came.
-    pub fn place(&self, address: IpAddr, now: Instant) -> Result<CoreIndex, TooManyOfAddress> {
+    /// it. Errors: nothing was counted; of an address that has too many the time at which it came.
+    pub fn place(&self, address: IpAddr, now: Instant) -> Result<CoreIndex, NotLetIn> {
+        if let Some(quota) = self.quotas.borrow().of_address(address) {
+            // One that is not let in does not count.
+            let known = address.to_canonical();
+            if let Some(pause) = self.rates.record(now, known, 1.0, quota.trunc(), true) {
+                reactor::mark!(address_connects_too_fast);
+                let pause = pause.min(self.rates.window());
+                return Err(NotLetIn::TooFast { address, pause });
+            }
+        }
         // A rate of none at all lets one in each second, as Kafka's longest throttling does.
         let limits = self.limits.borrow();
         let interval = Duration::from_secs(1) / limits.creation_rate_max.max(1);
@@ -87,7 +108,7 @@ impl ConnectionCounts {
         let of_address = per_address.get(&address).copied().unwrap_or(0);
         let count_max = limits.of(address);
         if of_address >= count_max {
-            return Err(TooManyOfAddress { address, count_max });
+            return Err(NotLetIn::TooMany { address, count_max });
         }
         per_address.insert(address, of_address + 1);
         let mut per_core = self.per_core.borrow_mut();
@@ -137,12 +158,12 @@ mod tests {
 
     #[test]
     fn an_address_has_no_more_than_it_may_and_gets_places_back() {
-        let counts = ConnectionCounts::new(2, limits(1, 1000));
+        let counts = ConnectionCounts::new(2, limits(1, 1000), Windows::DEFAULT);
         let place = |last| counts.place(address(last), Instant(0)).map(|core| core.0);
         assert_eq!(place(1), Ok(0));
-        assert_eq!(place(1), Err(TooManyOfAddress { address: address(1), count_max: 1 }));
+        assert_eq!(place(1), Err(NotLetIn::TooMany { address: address(1), count_max: 1 }));
         assert_eq!([place(9), place(9), place(9)], [Ok(1), Ok(0), Ok(1)]);
-        assert_eq!(place(9), Err(TooManyOfAddress { address: address(9), count_max: 3 }));
+        assert_eq!(place(9), Err(NotLetIn::TooMany { address: address(9), count_max: 3 }));
         counts.release(CoreIndex(0), address(1));
         assert_eq!(place(1), Ok(0));
         // The same address on a socket that speaks both.
@@ -152,7 +173,7 @@ mod tests {
 
     #[test]
     fn ten_seconds_of_connections_may_come_at_once_and_then_they_are_paced() {
-        let counts = ConnectionCounts::new(1, limits(usize::MAX, 5));
+        let counts = ConnectionCounts::new(1, limits(usize::MAX, 5), Windows::DEFAULT);
         let second = |seconds| Instant(0) + Duration::from_secs(seconds);
         for count in 0..51 {
             assert_eq!(counts.too_fast_until(second(1)), None, "after {count}");

@@ -10,6 +10,7 @@ use reactor::net::TcpStream;
 use reactor::sync::Share;
 
 use crate::cores::Core;
+use crate::quota::Throttle;
 
 /// A body that has begun must be whole after this time: a slow sender may not hold memory for ever.
 const BODY_DEADLINE: Duration = Duration::from_secs(30);
@@ -45,6 +46,7 @@ pub enum ReadError {
 pub struct FrameReader {
     stream: Rc<TcpStream>,
     core: Rc<Core>,
+    throttle: Rc<Throttle>,
     frames: FrameDecoder,
     /// The memory of the buffer that frames are read into, which all frames from it keep.
     share: Option<Rc<Share>>,
@@ -54,10 +56,17 @@ pub struct FrameReader {
 
 impl FrameReader {
     /// Reads from `stream` frames of at most `size_max` bytes, their memory taken from that of `core`.
-    pub fn new(stream: Rc<TcpStream>, core: Rc<Core>, size_max: usize) -> Self {
+    /// None begins while `throttle` lasts.
+    pub fn new(
+        stream: Rc<TcpStream>,
+        core: Rc<Core>,
+        size_max: usize,
+        throttle: Rc<Throttle>,
+    ) -> Self {
         FrameReader {
             stream,
             core,
+            throttle,
             frames: FrameDecoder::new(size_max),
             share: None,
             is_busy: false,
@@ -74,6 +83,8 @@ impl FrameReader {
                 Pending::Length { .. } => return Err(ReadError::Truncated),
             }
         };
+        // Before memory is lent for the rest of it, which others could use meanwhile.
+        self.throttle.over().await;
         // A request that is here already and gets its memory at once costs no timer.
         let mut read = std::pin::pin!(self.read_body(size));
         match futures_lite::future::poll_once(read.as_mut()).await {

@@ -7,6 +7,7 @@ use protocol::model::{BrokerId, PartitionId};
 use protocol::records::metadata::MetadataRecord;
 
 use crate::metadata::Topic;
+use crate::quota::Permits;
 
 use super::create_topics::{check_replicas, count_names, new_partition};
 use super::placement::place;
@@ -16,6 +17,7 @@ pub fn create_partitions(
     view: &View<'_>,
     request: &CreatePartitionsRequest,
     draw: &mut Draw,
+    permits: &mut Permits,
 ) -> Decision<CreatePartitionsResponse> {
     let mut records = Vec::new();
     let mut results = Vec::with_capacity(request.topics.len());
@@ -25,7 +27,7 @@ pub fn create_partitions(
             None => continue,
             Some(1) => {
                 let room = RECORDS_PER_DECISION_MAX.saturating_sub(records.len());
-                grow(view, topic, room, draw)
+                grow(view, topic, room, draw, permits)
             }
             Some(_) => Err(Refusal::new(ErrorCode::InvalidRequest, "Duplicate topic name")),
         };
@@ -53,6 +55,7 @@ fn grow(
     request: &CreatePartitionsTopic,
     room: usize,
     draw: &mut Draw,
+    permits: &mut Permits,
 ) -> Result<Vec<MetadataRecord>, Refusal> {
     let topic = view.image.topic_by_name(&request.name).ok_or_else(|| {
         Refusal::new(ErrorCode::UnknownTopicOrPartition, "This server does not host this topic")
@@ -84,7 +87,9 @@ fn grow(
         let partition = new_partition(view.image, replicas)?;
         Ok(MetadataRecord::Partition(partition.to_record(topic.id, id)))
     });
-    records.collect()
+    let records: Vec<_> = records.collect::<Result<_, Refusal>>()?;
+    permits.take(additional)?;
+    Ok(records)
 }
 
 fn manual(

@@ -17,6 +17,8 @@ use protocol::wire::WireString;
 use crate::config::{InvalidConfig, TopicValue, check_topic};
 use crate::metadata::{Configs, LeaderRecoveryState, MetadataImage, Partition, ResourceType};
 
+use crate::quota::Permits;
+
 use super::placement::place;
 use super::topic_name::check_topic_name;
 use super::{Decision, Draw, RECORDS_PER_DECISION_MAX, Refusal, View};
@@ -34,6 +36,7 @@ pub fn create_topics(
     view: &View<'_>,
     request: &CreateTopicsRequest,
     draw: &mut Draw,
+    permits: &mut Permits,
 ) -> Decision<CreateTopicsResponse> {
     let mut records = Vec::new();
     let mut topics = Vec::with_capacity(request.topics.len());
@@ -44,7 +47,7 @@ pub fn create_topics(
             None => continue,
             Some(1) => {
                 let room = RECORDS_PER_DECISION_MAX.saturating_sub(records.len());
-                create_topic(view, topic, room, draw)
+                create_topic(view, topic, room, draw, permits)
             }
             Some(_) => Err(Refusal::new(ErrorCode::InvalidRequest, "Duplicate topic name")),
         };
@@ -85,6 +88,7 @@ fn create_topic(
     topic: &CreatableTopic,
     room: usize,
     draw: &mut Draw,
+    permits: &mut Permits,
 ) -> Result<NewTopic, Refusal> {
     check_name(view.image, &topic.name)?;
     let configs = check_configs(view, topic)?;
@@ -93,12 +97,23 @@ fn create_topic(
     } else {
         manual_assignment(view.image, topic)?
     };
+    let replication_factor = replicas.first().map_or(0, Vec::len);
     if replicas.len() + configs.len() + 1 > room {
         return Err(Refusal::new(
             ErrorCode::PolicyViolation,
             format!("One request may write at most {RECORDS_PER_DECISION_MAX} records"),
         ));
     }
+
+    let partitions = replicas.into_iter().enumerate().map(|(index, replicas)| {
+        let id = PartitionId(index as i32);
+        let partition = new_partition(view.image, replicas).map_err(|refusal| {
+            Refusal::new(refusal.error, format!("Partition {id}: {}", refusal.message))
+        })?;
+        Ok((id, partition))
+    });
+    let partitions = partitions.collect::<Result<Vec<_>, Refusal>>()?;
+    permits.take(partitions.len())?;
 
     let topic_id = new_topic_id(view.image, draw);
     let mut records = vec![MetadataRecord::Topic(TopicRecord {
@@ -114,13 +129,8 @@ fn create_topic(
             value: Some((**value).into()),
         })
     }));
-    let partition_count = replicas.len();
-    let replication_factor = replicas.first().map_or(0, Vec::len);
-    for (index, replicas) in replicas.into_iter().enumerate() {
-        let id = PartitionId(index as i32);
-        let partition = new_partition(view.image, replicas).map_err(|refusal| {
-            Refusal::new(refusal.error, format!("Partition {id}: {}", refusal.message))
-        })?;
+    let partition_count = partitions.len();
+    for (id, partition) in partitions {
         records.push(MetadataRecord::Partition(partition.to_record(topic_id, id)));
     }
     let result = CreatableTopicResult {

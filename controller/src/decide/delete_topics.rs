@@ -10,6 +10,7 @@ use protocol::records::metadata::{MetadataRecord, RemoveTopicRecord};
 use protocol::wire::WireString;
 
 use crate::metadata::MetadataImage;
+use crate::quota::Permits;
 
 use super::create_topics::count_names;
 use super::{Decision, RECORDS_PER_DECISION_MAX, Refusal, View};
@@ -23,6 +24,7 @@ pub fn delete_topics(
     view: &View<'_>,
     version: i16,
     request: &DeleteTopicsRequest,
+    permits: &mut Permits,
 ) -> Decision<DeleteTopicsResponse> {
     let states = states(version, request);
     let named = Named::of(&states);
@@ -37,7 +39,11 @@ pub fn delete_topics(
                 format!("One request may delete at most {RECORDS_PER_DECISION_MAX} topics"),
             ))
         } else {
-            find(view.image, &named, state)
+            find(view.image, &named, state).and_then(|(name, topic_id)| {
+                let topic = view.image.topic_by_id(topic_id);
+                permits.take(topic.map_or(0, |topic| topic.partitions.len()))?;
+                Ok((name, topic_id))
+            })
         };
         responses.push(match deleted {
             Ok((name, topic_id)) => {

@@ -1,6 +1,7 @@
 //! Decisions: a request and the state become records and a response. Nothing here changes state;
 //! replaying the records does.
 
+mod alter_client_quotas;
 mod alter_configs;
 mod assign_replicas_to_dirs;
 mod bootstrap;
@@ -23,6 +24,7 @@ mod topic_name;
 mod unregister_broker;
 mod update_features;
 
+pub use alter_client_quotas::alter_client_quotas;
 pub use alter_configs::{alter_configs, incremental_alter_configs};
 pub use assign_replicas_to_dirs::assign_replicas_to_dirs;
 pub use bootstrap::{bootstrap_feature_records, bootstrap_records};

@@ -23,6 +23,8 @@ pub struct Settings {
     pub delete_topic_enable: bool,
     /// `broker.session.timeout.ms`
     pub broker_session_timeout_ms: u64,
+    /// How much of a quota of mutations may be used at once: what comes in so many seconds.
+    pub mutation_burst_s: u64,
     /// `server.properties` as it is written.
     pub file: Arc<BTreeMap<String, String>>,
 }
@@ -37,6 +39,7 @@ impl Default for Settings {
             replication_factor_default: 1,
             delete_topic_enable: true,
             broker_session_timeout_ms: 9_000,
+            mutation_burst_s: 11,
             file: Arc::default(),
         }
     }

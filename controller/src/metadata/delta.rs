@@ -18,6 +18,7 @@ pub struct MetadataDelta {
     pub topics_removed: BTreeMap<TopicId, RemovedTopic>,
     pub brokers: BTreeSet<BrokerId>,
     pub configs: BTreeSet<ConfigResource>,
+    pub client_quotas_changed: bool,
     pub features_changed: bool,
 }
 
@@ -44,6 +45,7 @@ impl MetadataDelta {
             topics_removed: BTreeMap::new(),
             brokers: image.brokers().keys().copied().collect(),
             configs: image.configs().keys().cloned().collect(),
+            client_quotas_changed: true,
             features_changed: true,
         }
     }
@@ -85,6 +87,7 @@ impl MetadataDelta {
                     self.configs.insert(ConfigResource { kind, name });
                 }
             }
+            MetadataRecord::ClientQuota(_) => self.client_quotas_changed = true,
             MetadataRecord::FeatureLevel(_) => self.features_changed = true,
             // Nothing that a broker's core keeps depends on these.
             _ => {}
@@ -114,6 +117,7 @@ impl MetadataDelta {
         earlier.topics_removed.extend(self.topics_removed);
         earlier.brokers.extend(self.brokers);
         earlier.configs.extend(self.configs);
+        earlier.client_quotas_changed |= self.client_quotas_changed;
         earlier.features_changed |= self.features_changed;
         earlier
     }

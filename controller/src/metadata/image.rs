@@ -13,8 +13,8 @@ use protocol::records::metadata::{
 
 use super::features::METADATA_VERSION;
 use super::{
-    Broker, ConfigResource, Configs, ControllerNode, Partition, PartitionChange, ResourceType,
-    SUPPORTED_FEATURES, SharedMap, Topic, Topics,
+    Broker, ClientQuotas, ConfigResource, Configs, ControllerNode, Partition, PartitionChange,
+    ResourceType, SUPPORTED_FEATURES, SharedMap, Topic, Topics, UnknownEntityType,
 };
 
 /// The cluster's metadata. A clone is a few pointers; [`MetadataImage::replay`] copies what it changes
@@ -28,6 +28,7 @@ pub struct MetadataImage {
     controllers: Arc<BTreeMap<BrokerId, Arc<ControllerNode>>>,
     topics: Topics,
     configs: SharedMap<ConfigResource, Arc<Configs>>,
+    client_quotas: ClientQuotas,
     /// The first producer id that has not been given out.
     next_producer_id: ProducerId,
     zk_migration_state: i8,
@@ -67,6 +68,8 @@ pub enum ReplayError {
     },
     #[error("a configuration at offset {offset} is of the unknown resource type {kind}")]
     ConfigResourceType { offset: Offset, kind: i8 },
+    #[error("a quota at offset {offset} is of the unknown entity type {kind}")]
+    QuotaEntityType { offset: Offset, kind: String },
     #[error("{record} at offset {offset} holds the impossible value {value} of {field}")]
     Value { offset: Offset, record: &'static str, field: &'static str, value: i64 },
     #[error("record at offset {offset} begins a transaction within another")]
@@ -127,6 +130,10 @@ impl MetadataImage {
         self.configs.get(resource)
     }
 
+    pub fn client_quotas(&self) -> &ClientQuotas {
+        &self.client_quotas
+    }
+
     pub fn next_producer_id(&self) -> ProducerId {
         self.next_producer_id
     }
@@ -180,7 +187,11 @@ impl MetadataImage {
             | MetadataRecord::BeginTransaction(_)
             | MetadataRecord::EndTransaction(_)
             | MetadataRecord::AbortTransaction(_) => {}
-            // Security and quotas: to pass over them would open what an administrator has closed.
+            MetadataRecord::ClientQuota(record) => self
+                .client_quotas
+                .replay(record)
+                .map_err(|UnknownEntityType(kind)| ReplayError::QuotaEntityType { offset, kind })?,
+            // Security: to pass over it would open what an administrator has closed.
             MetadataRecord::AccessControlEntry(_) | MetadataRecord::RemoveAccessControlEntry(_) => {
                 return Err(unsupported("AccessControlEntryRecord"));
             }
@@ -188,7 +199,6 @@ impl MetadataImage {
             | MetadataRecord::RemoveUserScramCredential(_) => {
                 return Err(unsupported("UserScramCredentialRecord"));
             }
-            MetadataRecord::ClientQuota(_) => return Err(unsupported("ClientQuotaRecord")),
             MetadataRecord::DelegationToken(_) | MetadataRecord::RemoveDelegationToken(_) => {
                 return Err(unsupported("DelegationTokenRecord"));
             }

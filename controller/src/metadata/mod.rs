@@ -4,6 +4,7 @@
 
 mod batch;
 mod brokers;
+mod client_quotas;
 mod configs;
 mod delta;
 mod features;
@@ -15,6 +16,9 @@ mod topics;
 
 pub use batch::{BatchContent, MetadataBatch, MetadataBatchError, decode_batch, encode_batch};
 pub use brokers::{Broker, ControllerNode, FeatureRange, Listener};
+pub use client_quotas::{
+    CLIENT_ID, ClientQuotas, EntityName, IP, Quota, QuotaEntity, Quotas, USER, UnknownEntityType,
+};
 pub use configs::{ConfigResource, Configs, ResourceType};
 pub use delta::{MetadataDelta, RemovedTopic};
 pub use features::{

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use controller::decide::{Now, Settings};
 use controller::metadata::{Listener, MetadataImage, encode_batch};
+use controller::quota::Mutator;
 use controller::raft::{Endpoint, Voter, VoterSet};
 use controller::{
     Action, Controller, ControllerConfig, Event, FormattedFile, Loader, Request, RequestToken,
@@ -35,7 +36,7 @@ use protocol::model::{
 use protocol::record_batch::{Batches, RecordBatch};
 use protocol::records::metadata::{BeginTransactionRecord, FeatureLevelRecord, MetadataRecord};
 
-use crate::{configs, show};
+use crate::{configs, quotas, show};
 
 #[derive(Default)]
 pub struct Cluster {
@@ -317,6 +318,9 @@ impl Cluster {
             writeln!(output, "configs of {:?} {:?}: {configs:?}", resource.kind, resource.name)
                 .unwrap();
         }
+        for (entity, quotas) in image.client_quotas().iter() {
+            writeln!(output, "quotas of {entity:?}: {quotas:?}").unwrap();
+        }
     }
 
     fn request(&mut self, verb: &str, arguments: &Arguments<'_>, output: &mut String) {
@@ -325,6 +329,7 @@ impl Cluster {
             "delete" => delete(arguments),
             "alter" => configs::alter(false, arguments),
             "replace" => configs::alter(true, arguments),
+            "limit" => quotas::alter(arguments),
             "grow" => Request::CreatePartitions(CreatePartitionsRequest {
                 topics: arguments
                     .words()
@@ -356,7 +361,11 @@ impl Cluster {
         self.token += 1;
         let token = RequestToken(self.token);
         let seed = [self.token as u8; 16];
-        self.step(Event::Request { token, request, seed }, output);
+        let mutator = arguments.value("by").map(|user| {
+            let strict = arguments.number("strict", true);
+            Box::new(Mutator { user: user.into(), client_id: None, strict })
+        });
+        self.step(Event::Request { token, request, mutator, seed }, output);
     }
 
     fn broker_epoch(&self, broker: i32) -> i64 {

@@ -5,6 +5,7 @@
 
 mod cluster;
 mod configs;
+mod quotas;
 mod show;
 mod walk;
 

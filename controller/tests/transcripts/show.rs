@@ -135,6 +135,9 @@ fn changes(delta: &MetadataDelta) -> String {
     for resource in &delta.configs {
         push(&mut text, &format!("changed configs of {:?} {:?}", resource.kind, resource.name));
     }
+    if delta.client_quotas_changed {
+        push(&mut text, "changed client quotas");
+    }
     if delta.features_changed {
         push(&mut text, "changed features");
     }
@@ -146,10 +149,17 @@ fn code(code: i16, message: Option<&str>) -> String {
     message.map_or(name.to_owned(), |message| format!("{name}: {message}"))
 }
 
+fn wait(text: &mut String, throttle_time_ms: i32) {
+    if throttle_time_ms > 0 {
+        text.push_str(&format!(" wait {throttle_time_ms} ms"));
+    }
+}
+
 fn response(response: &Response) -> String {
     let mut text = String::new();
     match response {
         Response::CreateTopics(response) => {
+            wait(&mut text, response.throttle_time_ms);
             for topic in &response.topics {
                 let mut line = format!(
                     "create {}: {}",
@@ -173,6 +183,7 @@ fn response(response: &Response) -> String {
             }
         }
         Response::DeleteTopics(response) => {
+            wait(&mut text, response.throttle_time_ms);
             for topic in &response.responses {
                 let code = code(topic.error_code, topic.error_message.as_deref());
                 let name = topic.name.as_deref().unwrap_or("-");
@@ -180,6 +191,7 @@ fn response(response: &Response) -> String {
             }
         }
         Response::CreatePartitions(response) => {
+            wait(&mut text, response.throttle_time_ms);
             for topic in &response.results {
                 let code = code(topic.error_code, topic.error_message.as_deref());
                 push(&mut text, &format!("grow {}: {code}", topic.name));
@@ -197,6 +209,17 @@ fn response(response: &Response) -> String {
                 let code = code(resource.error_code, resource.error_message.as_deref());
                 let (kind, name) = (resource.resource_type, &resource.resource_name);
                 push(&mut text, &format!("alter {kind} {name}: {code}"));
+            }
+        }
+        Response::AlterClientQuotas(response) => {
+            for entry in &response.entries {
+                let code = code(entry.error_code, entry.error_message.as_deref());
+                let parts = entry.entity.iter().map(|part| {
+                    let name = part.entity_name.as_deref().unwrap_or("-");
+                    format!("{}:{name}", part.entity_type)
+                });
+                let parts: Vec<_> = parts.collect();
+                push(&mut text, &format!("limit {}: {code}", parts.join("+")));
             }
         }
         Response::ElectLeaders(response) => {

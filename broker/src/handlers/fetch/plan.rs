@@ -35,10 +35,17 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// `wanted` is read as `request` says.
-    pub fn new(core: &Rc<Core>, request: &FetchRequest, wanted: Vec<Wanted>) -> Self {
+    /// `wanted` is read as `request` says, and not more than `quota_size_bytes_max` of it.
+    pub fn new(
+        core: &Rc<Core>,
+        request: &FetchRequest,
+        quota_size_bytes_max: Option<usize>,
+        wanted: Vec<Wanted>,
+    ) -> Self {
         let unsigned = |number: i32| usize::try_from(number).unwrap_or(0);
-        let size_bytes_max = unsigned(request.max_bytes).min(core.node.config.fetch_size_bytes_max);
+        let size_bytes_max = unsigned(request.max_bytes)
+            .min(core.node.config.fetch_size_bytes_max)
+            .min(quota_size_bytes_max.unwrap_or(usize::MAX));
         let mut parts = ByCore::new();
         let mut settled = Vec::new();
         let mut is_urgent = false;

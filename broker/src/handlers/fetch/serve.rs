@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use protocol::error_code::ErrorCode;
 use protocol::messages::fetch::{FetchRequest, FetchResponse, PartitionData};
+use protocol::wire::Records;
 
 use super::super::request::{Answer, Refusal, Reply, RequestContext, RequestHead};
 use super::plan::Plan;
@@ -21,6 +22,10 @@ pub const VERSIONS: RangeInclusive<i16> = 4..=18;
 const INITIAL_EPOCH: i32 = 0;
 /// That of a request that wants none, and ends the one it names.
 const FINAL_EPOCH: i32 = -1;
+
+/// What an answer takes without partitions, and what each partition takes beside its records.
+const EMPTY_SIZE_BYTES: usize = 21;
+const PARTITION_SIZE_BYTES: usize = 58;
 
 /// What a request is to its session.
 enum InSession {
@@ -48,9 +53,22 @@ pub async fn serve(
     // Nothing is read before the answers in front of it are sent: a client that asks and asks, and never
     // reads, holds one answer, not a window of them. Kafka serves one request of a connection at a time.
     Ok(Answer::OnDemand(Box::pin(async move {
-        let plan = Plan::new(&core, &request, wanted);
+        let client = head.client.as_deref();
+        let size_bytes_max = client.and_then(|client| client.fetch_size_bytes_max(&core));
+        let plan = Plan::new(&core, &request, size_bytes_max, wanted);
         let rounds::FetchAnswers { results, lent } = rounds::run(&core, &plan, &ending).await?;
         let answered = merge::merge(head.version, plan, results);
+        if let Some(client) = client {
+            let size_bytes = size_bytes(&in_session, &answered);
+            let throttle_time_ms = client.has_fetched(&core, size_bytes).await;
+            if throttle_time_ms > 0 {
+                drop(answered);
+                core.give_back(lent);
+                return head
+                    .respond(&throttled(&in_session, throttle_time_ms))
+                    .map(|parts| Reply { parts, ..Reply::default() });
+            }
+        }
         let parts = head.respond(&finish(&core, head.version, in_session, answered))?;
         Ok(Reply { parts, lent, granted: None })
     })))
@@ -94,6 +112,39 @@ fn end_session(core: &Rc<Core>, id: i32) {
         Some(owner) => core.mesh.control(owner, CoreRequest::EndFetchSession { id }),
         None => {}
     }
+}
+
+/// About what the answer takes: all of it but the records is as large as one of version 13 and later.
+fn size_bytes(in_session: &InSession, answered: &[(Wanted, PartitionData)]) -> usize {
+    let is_told = |wanted: &Wanted, data: &PartitionData| match in_session {
+        InSession::None | InSession::Begins => true,
+        InSession::GoesOn(Continued { session, .. }) => {
+            session.borrow().must_tell(&wanted.partition_ref(), data)
+        }
+    };
+    let told = answered.iter().filter(|(wanted, data)| is_told(wanted, data));
+    let sizes = told.map(|(_, data)| {
+        PARTITION_SIZE_BYTES + data.records.as_ref().map_or(0, Records::size_bytes)
+    });
+    EMPTY_SIZE_BYTES + sizes.sum::<usize>()
+}
+
+/// The answer to a client that has to wait for its records. It begins no session, and one that goes on has
+/// told nothing. Source: `FetchContext.getThrottledResponse`.
+fn throttled(in_session: &InSession, throttle_time_ms: i32) -> FetchResponse {
+    let (session_id, error_code) = match in_session {
+        InSession::None | InSession::Begins => (NO_SESSION, ErrorCode::None),
+        InSession::GoesOn(Continued { id, epoch, session }) => {
+            let is_its_turn = session.borrow().epoch == *epoch;
+            let error = match is_its_turn {
+                true => ErrorCode::None,
+                false => ErrorCode::InvalidFetchSessionEpoch,
+            };
+            (*id, error)
+        }
+    };
+    let error_code = error_code.into();
+    FetchResponse { throttle_time_ms, error_code, session_id, ..Default::default() }
 }
 
 /// The response with what the session, if there is one, has not told yet.

@@ -115,17 +115,12 @@ impl Session {
     /// to do, or differs from what was told before. The session takes note of it. Source:
     /// `FetchSession.CachedPartition.maybeUpdateResponseData`.
     pub fn tell(&mut self, partition: &PartitionRef, data: &PartitionData) -> bool {
+        let must_tell = self.must_tell(partition, data);
         // It may have been forgotten by a request that came later.
         let Some(&place) = self.places.get(partition) else { return false };
         let entry = self.entries.get_mut(&place).expect("a place has its entry");
-        let has_records = data.records.as_ref().is_some_and(|records| !records.is_empty());
+        let has_records = has_records(data);
         let has_error = data.error_code != i16::from(ErrorCode::None);
-        let must_tell = has_records
-            || has_error
-            || data.preferred_read_replica != -1
-            || data.diverging_epoch.epoch != -1
-            || entry.high_watermark != data.high_watermark
-            || entry.log_start_offset != data.log_start_offset;
         entry.high_watermark = if has_error { -1 } else { data.high_watermark };
         entry.log_start_offset = data.log_start_offset;
         if has_records {
@@ -133,6 +128,18 @@ impl Session {
             self.push(entry);
         }
         must_tell
+    }
+
+    /// The same, and the session takes no note of it.
+    pub fn must_tell(&self, partition: &PartitionRef, data: &PartitionData) -> bool {
+        let Some(place) = self.places.get(partition) else { return false };
+        let entry = &self.entries[place];
+        has_records(data)
+            || data.error_code != i16::from(ErrorCode::None)
+            || data.preferred_read_replica != -1
+            || data.diverging_epoch.epoch != -1
+            || entry.high_watermark != data.high_watermark
+            || entry.log_start_offset != data.log_start_offset
     }
 
     fn push(&mut self, entry: Entry) {
@@ -146,6 +153,10 @@ impl Session {
         let all = (topic.clone(), i32::MIN)..=(topic.clone(), i32::MAX);
         self.places.range(all).next().map(|((known, _), _)| known.clone())
     }
+}
+
+fn has_records(data: &PartitionData) -> bool {
+    data.records.as_ref().is_some_and(|records| !records.is_empty())
 }
 
 /// `topic` with a name of its own: a request's would keep the whole frame in memory.

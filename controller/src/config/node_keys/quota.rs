@@ -11,9 +11,9 @@ pub const QUOTA: &[Key] = keys! {
     /// A class that decides on client quotas. It cannot be run here, so setting it is refused.
     "client.quota.callback.class": Class, Any, Low, ReadOnly, Refused;
     /// How many samples the rate of controller mutations is measured over.
-    "controller.quota.window.num": Int = "11", AtLeast(1), Low, ReadOnly, NoEffect;
+    "controller.quota.window.num": Int = "11", AtLeast(1), Low, ReadOnly, Honoured;
     /// How long each of these samples is.
-    "controller.quota.window.size.seconds": Int = "1", AtLeast(1), Low, ReadOnly, NoEffect;
+    "controller.quota.window.size.seconds": Int = "1", AtLeast(1), Low, ReadOnly, Honoured;
     /// How often these reporters look at the metrics.
     "kafka.metrics.polling.interval.secs": Int = "10", AtLeast(1), Low, ReadOnly, NoEffect;
     /// Classes that report Kafka's older metrics.
@@ -28,9 +28,9 @@ pub const QUOTA: &[Key] = keys! {
     /// How long each of these samples is.
     "metrics.sample.window.ms": Long = "30000", AtLeast(1), Low, ReadOnly, NoEffect;
     /// How many samples the rates of client quotas are measured over.
-    "quota.window.num": Int = "11", AtLeast(1), Low, ReadOnly, NoEffect;
+    "quota.window.num": Int = "11", AtLeast(1), Low, ReadOnly, Honoured;
     /// How long each of these samples is.
-    "quota.window.size.seconds": Int = "1", AtLeast(1), Low, ReadOnly, NoEffect;
+    "quota.window.size.seconds": Int = "1", AtLeast(1), Low, ReadOnly, Honoured;
     /// How many samples the rate of replication is measured over.
     "replication.quota.window.num": Int = "11", AtLeast(1), Low, ReadOnly, NoEffect;
     /// How long each of these samples is.

@@ -11,7 +11,7 @@ use protocol::records::metadata::{
 
 use super::MetadataImage;
 use crate::metadata::features::METADATA_VERSION;
-use crate::metadata::{ConfigResource, Configs, Topic};
+use crate::metadata::{ConfigResource, Configs, Quota, Topic};
 
 impl MetadataImage {
     /// Records whose fold is this image (INV-5), one after the other. In Kafka's order, so that each
@@ -34,6 +34,12 @@ impl MetadataImage {
                     .iter()
                     .flat_map(|(resource, configs)| records_of_configs(resource, configs)),
             )
+            .chain(self.client_quotas.iter().flat_map(|(entity, quotas)| {
+                let quotas = quotas.iter();
+                quotas.map(|(key, Quota(value))| {
+                    MetadataRecord::ClientQuota(entity.to_record(key, Some(*value)))
+                })
+            }))
             .chain(self.producer_ids())
             .chain(self.zk_migration())
     }

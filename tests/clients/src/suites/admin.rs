@@ -8,9 +8,13 @@ use crate::tools::{KafkaTool, root};
 use crate::{Broker, Kind, Quorum, Tools};
 use anyhow::{Result, ensure};
 use std::path::PathBuf;
+use std::time::Duration;
 
 const TOPIC: &str = "administered";
 const NEEDS: &[&str] = &[Tools::KAFKA];
+
+/// Clients that keep to their rates take ten seconds each at least.
+const QUOTAS_DEADLINE: Duration = Duration::from_secs(240);
 
 fn program(name: &str) -> PathBuf {
     root().join("tests/clients/kafka").join(name)
@@ -21,6 +25,8 @@ pub fn administer(round: &mut Round, broker: &Broker) {
     let dirs: Vec<_> = round.site.log_dirs().to_vec();
     let name = round.case_name("an administrator is answered as by Apache Kafka, errors included");
     round.report.case(&name, NEEDS, |tools| behaves(tools, &bootstrap, broker.kind()));
+    let name = round.case_name("quotas are set, told of and kept as by Apache Kafka");
+    round.report.case(&name, NEEDS, |tools| quotas(tools, &bootstrap, broker.kind()));
     let name = round.case_name("kafka-topics alters, and deletes what it matches");
     round.report.case(&name, NEEDS, |tools| topics(tools, &bootstrap));
     let name = round.case_name("kafka-metadata-quorum describes its one voter");
@@ -61,6 +67,46 @@ fn behaves(tools: &Tools, bootstrap: &str, kind: Kind) -> Result<()> {
     let mut command = tools.kafka_program(&program("AdminBehaviour.java"));
     let said = run(command.arg(bootstrap), "", CLIENT_DEADLINE)?.success()?;
     check_lines(kind, "tests/clients/kafka/admin_behaviour.txt", &said)
+}
+
+/// Quotas by Apache Kafka's own client, and then by its tool.
+fn quotas(tools: &Tools, bootstrap: &str, kind: Kind) -> Result<()> {
+    let mut command = tools.kafka_program(&program("Quotas.java"));
+    let said = run(command.arg(bootstrap), "", QUOTAS_DEADLINE)?.success()?;
+    check_lines(kind, "tests/clients/kafka/quotas.txt", &said)?;
+    let configs = |arguments: &[&str]| ask(tools, KafkaTool::Configs, bootstrap, arguments);
+    let anna = ["--entity-type", "users", "--entity-name", "anna"];
+    let with = |before: &[&str], after: &[&str]| configs(&[before, &anna, after].concat());
+    with(&["--alter", "--add-config", "producer_byte_rate=1024,request_percentage=25.5"], &[])?;
+    let shop = ["--entity-type", "clients", "--entity-default"];
+    with(&["--alter", "--add-config", "consumer_byte_rate=2048"], &shop)?;
+    let address = ["--entity-type", "ips", "--entity-name", "10.0.0.1"];
+    let alter_address = ["--alter", "--add-config", "connection_creation_rate=7"];
+    configs(&[&alter_address[..], &address].concat())?;
+    let described = configs(&["--describe", "--entity-type", "users"])?;
+    for line in [
+        "Quota configs for user-principal 'anna' are ",
+        "producer_byte_rate=1024.0",
+        "request_percentage=25.5",
+    ] {
+        ensure!(described.contains(line), "no {line:?}: {described}");
+    }
+    let described = with(&["--describe"], &shop)?;
+    let pair = "Quota configs for user-principal 'anna', the default client-id are \
+                consumer_byte_rate=2048.0";
+    ensure!(described.contains(pair), "no {pair:?}: {described}");
+    let described = configs(&["--describe", "--entity-type", "ips"])?;
+    let ip = "Quota configs for ip '10.0.0.1' are connection_creation_rate=7.0";
+    ensure!(described.contains(ip), "no {ip:?}: {described}");
+    with(&["--alter", "--delete-config", "producer_byte_rate,request_percentage"], &[])?;
+    with(&["--alter", "--delete-config", "consumer_byte_rate"], &shop)?;
+    let alter_address = ["--alter", "--delete-config", "connection_creation_rate"];
+    configs(&[&alter_address[..], &address].concat())?;
+    let described = configs(&["--describe", "--entity-type", "users"])?;
+    ensure!(described.trim().is_empty(), "what was removed is told of: {described}");
+    let unknown = with(&["--alter", "--add-config", "no_such_key=1"], &[]);
+    ensure!(unknown.is_err(), "an unknown key was set");
+    Ok(())
 }
 
 fn topics(tools: &Tools, bootstrap: &str) -> Result<()> {
