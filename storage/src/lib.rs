@@ -34,7 +34,7 @@ mod volume;
 
 pub use checkpoint::PartitionCheckpoint;
 pub use chunk::ChunkPool;
-pub use compaction::Pace;
+pub use compaction::{CompactionMemory, Pace};
 pub use config::{Durability, LogConfig};
 pub use error::{AppendError, RaiseLogStartError, ReadError, StorageError};
 pub use handover::{RecoverProgress, Recovered, recover};

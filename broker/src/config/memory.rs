@@ -1,5 +1,7 @@
 //! `millrace.memory.bytes`: one number for a node, and what each of its cores may use of it for what.
 
+use storage::CompactionMemory;
+
 use super::BrokerConfig;
 
 /// The share of a frame's size that comes on top of it for frames of other connections, one part in
@@ -12,9 +14,6 @@ pub const SMALL_FRAME_SIZE_BYTES_MAX: usize = 64 << 10;
 /// The largest batch takes at most one part in so many of the chunks: while it waits for its flush the
 /// others go on.
 const BATCH_PART: usize = 4;
-
-/// The keys of one large batch, without which compaction would never come further.
-pub const COMPACTION_SIZE_BYTES_MIN: usize = 1 << 20;
 
 /// What a core needs at least, whatever the rest of the configuration says. The simulator makes it small.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +52,7 @@ pub struct MemoryShares {
     pub answers: usize,
     /// Requests as decoded, and fetches and acknowledgements that wait.
     pub parked: usize,
-    /// The keys of the log that is being compacted.
+    /// The log that is being compacted: its keys, and what of it is on its way.
     pub compaction: usize,
 }
 
@@ -98,7 +97,7 @@ impl MemoryShares {
             chunks: config.memory_floor.chunks.max(batches),
             answers: config.memory_floor.answers.max(batches),
             parked: config.memory_floor.parked,
-            compaction: COMPACTION_SIZE_BYTES_MIN,
+            compaction: CompactionMemory::needed(config.message_size_bytes_max),
         }
     }
 
@@ -160,10 +159,10 @@ mod tests {
             ("", 2, 64 * GIB, Ok(2 * GIB)),
             ("", 32, 64 * GIB, Ok(16 * GIB)),
             (small_frames, 2, 2 * GIB, Ok(GIB / 2)),
-            (small_frames, 2, GIB / 2, Ok(174_063_616)), // the least that works
-            ("", 2, GIB / 4, Err(372_244_480)),
-            ("millrace.memory.bytes=372244480", 2, GIB / 4, Ok(372_244_480)),
-            ("millrace.memory.bytes=372244479", 2, 64 * GIB, Err(372_244_480)),
+            (small_frames, 2, GIB / 2, Ok(195_035_328)), // the least that works
+            ("", 2, GIB / 4, Err(393_216_192)),
+            ("millrace.memory.bytes=393216192", 2, GIB / 4, Ok(393_216_192)),
+            ("millrace.memory.bytes=393216191", 2, 64 * GIB, Err(393_216_192)),
             (
                 "millrace.memory.bytes=268435456\nsocket.request.max.bytes=16777216",
                 2,
@@ -179,7 +178,7 @@ mod tests {
             MemoryShares::node_size_bytes(&config("millrace.memory.bytes=1000000"), 1, GIB);
         assert_eq!(
             refused.expect_err("too little").to_string(),
-            "millrace.memory.bytes=1000000 is too little: 186122240 are needed for 1 cores with \
+            "millrace.memory.bytes=1000000 is too little: 196608096 are needed for 1 cores with \
              socket.request.max.bytes=104857600 and message.max.bytes=1048588; set at least that, or \
              lower these"
         );
@@ -188,7 +187,7 @@ mod tests {
     #[test]
     fn shares_add_up_to_no_more_than_the_node_has() {
         let config = config("");
-        for (memory, core_count) in [(372_244_480, 2), (1 << 30, 2), (1 << 36, 16), (0, 1)] {
+        for (memory, core_count) in [(393_216_192, 2), (1 << 30, 2), (1 << 36, 16), (0, 1)] {
             let shares = MemoryShares::new(memory, core_count, &config);
             let least = MemoryShares::least(&config).sum();
             assert!(shares.sum() <= (memory / core_count).max(least), "{shares:?} of {memory}");

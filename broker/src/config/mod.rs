@@ -15,8 +15,7 @@ pub use broker_config::{BrokerConfig, ConfigError, ConfigErrors, Loaded};
 pub use connections::{ConnectionLimits, HostAddresses, names_to_look_up};
 pub use listener::{Endpoint, Listener, ListenerError};
 pub use memory::{
-    COMPACTION_SIZE_BYTES_MIN, MemoryFloor, MemoryShares, SMALL_FRAME_SIZE_BYTES_MAX,
-    SMALL_FRAMES_PART, TooLittleMemory,
+    MemoryFloor, MemoryShares, SMALL_FRAME_SIZE_BYTES_MAX, SMALL_FRAMES_PART, TooLittleMemory,
 };
 pub use metadata_log::MetadataLogConfig;
 pub use properties::{Properties, PropertiesError};

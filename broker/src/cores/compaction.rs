@@ -8,7 +8,6 @@ use protocol::model::TimestampMs;
 use storage::{Compaction, Pace};
 
 use super::core::Core;
-use crate::config::COMPACTION_SIZE_BYTES_MIN;
 use crate::replica::Partition;
 
 /// What the configuration says now.
@@ -16,7 +15,7 @@ struct Settings {
     is_enabled: bool,
     /// This core's part of what the node reads and writes for compaction.
     bytes_per_second: f64,
-    /// This core's part of the memory for keys, within what compaction has of the node's.
+    /// This core's part of the memory for keys.
     map_size_bytes_max: usize,
     /// How long it rests when nothing is due.
     backoff_ms: u64,
@@ -37,13 +36,14 @@ impl Settings {
         Settings {
             is_enabled: text("log.cleaner.enable").eq_ignore_ascii_case("true"),
             bytes_per_second: rate / core_count as f64,
-            map_size_bytes_max: buffer_size_bytes
-                .max(COMPACTION_SIZE_BYTES_MIN)
-                .min(core.node.memory.compaction),
+            map_size_bytes_max: buffer_size_bytes.max(MAP_SIZE_BYTES_MIN),
             backoff_ms: unsigned("log.cleaner.backoff.ms").clamp(1, BACKOFF_MS_MAX),
         }
     }
 }
+
+/// The keys of one large batch, without which compaction would never come further.
+const MAP_SIZE_BYTES_MIN: usize = 1 << 20;
 
 /// How often the configured pace is looked at.
 const PACE_INTERVAL: Duration = Duration::from_secs(1);
@@ -90,7 +90,11 @@ async fn compact_dirtiest(core: &Core, settings: &Settings) -> bool {
         return false;
     };
     let pace = Pace::new(settings.bytes_per_second);
-    let how = Compaction { map_size_bytes_max: settings.map_size_bytes_max, pace: &pace };
+    let how = Compaction {
+        map_size_bytes_max: settings.map_size_bytes_max,
+        memory: &core.compaction,
+        pace: &pace,
+    };
     let started = reactor::now();
     let now = TimestampMs(reactor::wall_clock());
     let round = partition.log().compact(now, &how);

@@ -14,7 +14,7 @@ use reactor::CoreIndex;
 use reactor::mesh::Mesh;
 use reactor::sync::Event;
 use reactor::task::Group;
-use storage::{ChunkPool, Volume};
+use storage::{ChunkPool, CompactionMemory, Volume};
 
 use super::deadlines::Deadlines;
 use super::message::{CoreReply, CoreRequest};
@@ -60,6 +60,8 @@ pub struct Core {
     pub requests: RequestMemory,
     /// Memory for answers that are made of this core's partitions.
     pub answers: AnswerMemory,
+    /// Memory for the log of this core's that is being compacted.
+    pub compaction: CompactionMemory,
     /// What clients of this core's connections read, and what they were told of it.
     pub fetch_sessions: FetchSessions,
     /// What this core's connections are sending.
@@ -109,6 +111,7 @@ impl Core {
         );
         let quotas = Sensors::new(config.quota_windows);
         let answers = AnswerMemory::new(index, node.memory.answers);
+        let compaction = CompactionMemory::new(node.memory.compaction);
         let core = Rc::new(Core {
             index,
             chunks,
@@ -119,6 +122,7 @@ impl Core {
             frames,
             requests,
             answers,
+            compaction,
             fetch_sessions,
             sends: Sends::default(),
             quotas,
@@ -229,6 +233,7 @@ impl Core {
             chunks: self.chunks.held_bytes(),
             answers: self.answers.in_use(),
             parked: self.requests.in_use() + self.fetch_sessions.in_use(),
+            compaction: self.compaction.in_use(),
         }
     }
 

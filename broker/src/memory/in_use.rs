@@ -9,6 +9,7 @@ pub struct MemoryInUse {
     pub chunks: usize,
     pub answers: usize,
     pub parked: usize,
+    pub compaction: usize,
 }
 
 impl MemoryInUse {
@@ -19,6 +20,7 @@ impl MemoryInUse {
             ("chunks", self.chunks, shares.chunks),
             ("answers", self.answers, shares.answers),
             ("parked", self.parked, shares.parked),
+            ("compaction", self.compaction, shares.compaction),
         ] {
             assert!(used <= share, "INV-13: {name} take {used} bytes of {share}");
         }

@@ -45,6 +45,11 @@ impl RecordBatch {
         self.bytes.slice(HEADER_SIZE_BYTES..)
     }
 
+    /// The same, not shared.
+    pub(super) fn record_slice(&self) -> &[u8] {
+        self.bytes.get(HEADER_SIZE_BYTES..).unwrap_or_default()
+    }
+
     /// Errors: `Crc`.
     pub fn verify_crc(&self) -> Result<(), BatchError> {
         check_crc(&self.header, &self.bytes)

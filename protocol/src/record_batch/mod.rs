@@ -17,6 +17,7 @@ mod recompress;
 mod record;
 mod rewrite;
 mod search;
+mod stream;
 mod validate;
 mod varint;
 mod xerial;
@@ -35,6 +36,7 @@ pub use recompress::{RecompressError, recompress};
 pub use record::{Header, Record, RecordError, Records};
 pub use rewrite::{Kept, with_records, without_records};
 pub use search::TimestampAndOffset;
+pub use stream::{StreamLimits, StreamedRecords};
 pub use validate::{
     Depth, INVALID_RECORDS_MAX, InvalidBatch, InvalidRecord, RecordFault, Validated,
     ValidationRules, validate_for_append,

@@ -82,23 +82,34 @@ pub struct Records {
 
 impl Records {
     fn read(&mut self) -> Result<Record, RecordError> {
-        let mut source = SliceSource { bytes: &self.bytes, position: self.position };
-        let mut headers = Vec::new();
-        let raw = read_record(&mut source, |key, value| {
-            headers.push(Header {
-                key: self.bytes.slice_ref(key),
-                value: value.map(|value| self.bytes.slice_ref(value)),
-            });
-        })?;
-        self.position = source.position;
-        Ok(Record {
-            offset: record_offset(&self.header, raw.offset_delta)?,
-            timestamp: record_timestamp(&self.header, raw.timestamp_delta),
-            key: raw.key.map(|key| self.bytes.slice_ref(key)),
-            value: raw.value.map(|value| self.bytes.slice_ref(value)),
-            headers,
-        })
+        let (record, position) = read_shared(&self.header, &self.bytes, self.position)?;
+        self.position = position;
+        Ok(record)
     }
+}
+
+/// The record at `position` of `bytes`, shared with these, and where the next one begins.
+pub(super) fn read_shared(
+    header: &BatchHeader,
+    bytes: &Bytes,
+    position: usize,
+) -> Result<(Record, usize), RecordError> {
+    let mut source = SliceSource { bytes, position };
+    let mut headers = Vec::new();
+    let raw = read_record(&mut source, |key, value| {
+        headers.push(Header {
+            key: bytes.slice_ref(key),
+            value: value.map(|value| bytes.slice_ref(value)),
+        });
+    })?;
+    let record = Record {
+        offset: record_offset(header, raw.offset_delta)?,
+        timestamp: record_timestamp(header, raw.timestamp_delta),
+        key: raw.key.map(|key| bytes.slice_ref(key)),
+        value: raw.value.map(|value| bytes.slice_ref(value)),
+        headers,
+    };
+    Ok((record, source.position))
 }
 
 impl Iterator for Records {
@@ -196,7 +207,7 @@ pub(super) fn record_offset(
     }
 }
 
-fn record_count(header: &BatchHeader) -> Result<u32, RecordError> {
+pub(super) fn record_count(header: &BatchHeader) -> Result<u32, RecordError> {
     let record_count = header.record_count;
     u32::try_from(record_count).map_err(|_negative| RecordError::RecordCount { record_count })
 }

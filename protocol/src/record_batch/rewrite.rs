@@ -4,6 +4,8 @@
 //! Its base offset, last offset, leader epoch, producer and first sequence stay: no record moves, and
 //! who asks what its producer sent last gets the same answer.
 
+use std::io;
+
 use bytes::Bytes;
 
 use crate::model::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Sequence, TimestampMs};
@@ -15,7 +17,7 @@ use super::header::{
     BatchError, BatchHeader, HEADER_SIZE_BYTES, LOG_OVERHEAD_BYTES, MAGIC, TimestampType,
     attribute, compute_crc, position,
 };
-use super::record::Record;
+use super::record::{Record, RecordError};
 
 /// The timestamp of nothing, on the wire.
 const NO_TIMESTAMP: TimestampMs = TimestampMs(-1);
@@ -31,55 +33,85 @@ pub struct Kept<I> {
     pub last_offset: Offset,
 }
 
-/// `batch` with no other records than `kept`, compressed by its own codec.
+/// `batch` with no other records than `kept`, compressed by its own codec. Records are streamed: beside
+/// the result, one of them and a codec's buffers are held.
 ///
-/// Errors: an unknown codec; `Length` where the result has no length field (2 GiB).
+/// Errors: that of a record; an unknown codec; `Length` where the result has no length field (2 GiB).
 pub fn with_records(
     batch: &RecordBatch,
-    kept: Kept<impl Iterator<Item = Record>>,
-) -> Result<Bytes, BatchError> {
+    kept: Kept<impl Iterator<Item = Result<Record, RecordError>>>,
+) -> Result<Bytes, RecordError> {
     let header = batch.header();
-    let mut records = kept.records.peekable();
-    let first = records.peek().map_or(NO_TIMESTAMP, |record| record.timestamp);
-    let base_timestamp = kept.delete_horizon.unwrap_or(first);
-    let is_log_append_time = header.timestamp_type() == TimestampType::LogAppendTime;
-    let (mut plain, mut record_count, mut largest) = (Vec::new(), 0, first);
-    for record in records {
-        record_count += 1;
-        largest = largest.max(record.timestamp);
-        let headers: Vec<(&[u8], Option<&[u8]>)> =
-            record.headers.iter().map(|it| (&it.key[..], it.value.as_deref())).collect();
-        // One time holds for all of them: the header's.
-        let timestamp_delta = match is_log_append_time {
-            true => 0,
-            false => record.timestamp.0.wrapping_sub(base_timestamp.0),
-        };
-        let fields = Fields {
-            key: record.key.as_deref(),
-            value: record.value.as_deref(),
-            headers: &headers,
-        };
-        let offset_delta = record.offset.0 - header.base_offset.0;
-        write_record(&mut plain, timestamp_delta, offset_delta, &fields);
-    }
     let codec = header.codec()?;
     let mut attributes = header.attributes & !attribute::DELETE_HORIZON;
     if kept.delete_horizon.is_some() {
         attributes |= attribute::DELETE_HORIZON;
     }
-    let mut out = Vec::with_capacity(HEADER_SIZE_BYTES + plain.len());
-    let fields = HeaderFields {
+    let is_log_append_time = header.timestamp_type() == TimestampType::LogAppendTime;
+    // What is to become of the header's fields, as far as the records have told.
+    let mut fields = HeaderFields {
         attributes,
         last_offset: kept.last_offset,
-        base_timestamp,
-        max_timestamp: if is_log_append_time { header.max_timestamp } else { largest },
-        record_count,
+        base_timestamp: kept.delete_horizon.unwrap_or(NO_TIMESTAMP),
+        max_timestamp: if is_log_append_time { header.max_timestamp } else { NO_TIMESTAMP },
+        record_count: 0,
     };
-    write_header(&mut out, header, fields);
-    Compression::usual(codec)
-        .write(&plain, &mut out)
-        .unwrap_or_else(|error| panic!("compression into memory: {error}"));
-    finished(out)
+    let mut out = Vec::new();
+    write_header(&mut out, header, &fields);
+    let mut failed = None;
+    let written = Compression::usual(codec).compress(&mut out, |writer| {
+        let mut plain = Vec::new();
+        for record in kept.records {
+            let record = match record {
+                Ok(record) => record,
+                Err(error) => {
+                    failed = Some(error);
+                    return Err(io::ErrorKind::InvalidData.into());
+                }
+            };
+            if fields.record_count == 0 && kept.delete_horizon.is_none() {
+                fields.base_timestamp = record.timestamp;
+            }
+            fields.record_count += 1;
+            if !is_log_append_time {
+                fields.max_timestamp = fields.max_timestamp.max(record.timestamp);
+            }
+            plain.clear();
+            append_record(&mut plain, header, &fields, &record, is_log_append_time);
+            writer.write_all(&plain)?;
+        }
+        Ok(())
+    });
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    written.unwrap_or_else(|error| panic!("compression into memory: {error}"));
+    let mut head = Vec::with_capacity(HEADER_SIZE_BYTES);
+    write_header(&mut head, header, &fields);
+    for (to, from) in out.iter_mut().zip(head) {
+        *to = from;
+    }
+    Ok(finished(out)?)
+}
+
+fn append_record(
+    out: &mut Vec<u8>,
+    header: &BatchHeader,
+    fields: &HeaderFields,
+    record: &Record,
+    is_log_append_time: bool,
+) {
+    let headers: Vec<(&[u8], Option<&[u8]>)> =
+        record.headers.iter().map(|it| (&it.key[..], it.value.as_deref())).collect();
+    // One time holds for all of them: the header's.
+    let timestamp_delta = match is_log_append_time {
+        true => 0,
+        false => record.timestamp.0.wrapping_sub(fields.base_timestamp.0),
+    };
+    let offset_delta = record.offset.0 - header.base_offset.0;
+    let fields =
+        Fields { key: record.key.as_deref(), value: record.value.as_deref(), headers: &headers };
+    write_record(out, timestamp_delta, offset_delta, &fields);
 }
 
 /// `batch` with no record at all: what stays says where it lay and what its producer sent.
@@ -94,7 +126,7 @@ pub fn without_records(batch: &RecordBatch) -> Bytes {
         max_timestamp: header.max_timestamp,
         record_count: 0,
     };
-    write_header(&mut out, header, fields);
+    write_header(&mut out, header, &fields);
     finished(out).unwrap_or_else(|error| panic!("a header alone: {error}"))
 }
 
@@ -108,7 +140,7 @@ struct HeaderFields {
 }
 
 /// All header fields, the length and the CRC as zeros.
-fn write_header(out: &mut Vec<u8>, header: &BatchHeader, fields: HeaderFields) {
+fn write_header(out: &mut Vec<u8>, header: &BatchHeader, fields: &HeaderFields) {
     let last_offset_delta = (fields.last_offset.0 - header.base_offset.0) as i32;
     out.extend_from_slice(&header.base_offset.0.to_be_bytes());
     out.extend_from_slice(&0_i32.to_be_bytes());
@@ -173,7 +205,7 @@ mod tests {
         let all = records(batch);
         let kept: Vec<Record> = which.iter().map(|&index| all[index].clone()).collect();
         let kept = Kept {
-            records: kept.into_iter(),
+            records: kept.into_iter().map(Ok),
             delete_horizon: horizon.map(TimestampMs),
             last_offset: batch.header().last_offset(),
         };

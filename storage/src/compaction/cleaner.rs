@@ -5,16 +5,12 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use protocol::model::{Offset, ProducerEpoch, ProducerId, TimestampMs};
 use protocol::record_batch::{
-    BatchHeader, ControlRecordType, Kept, Record, RecordBatch, RecordError, with_records,
-    without_records,
+    BatchHeader, ControlRecordType, Kept, Record, RecordBatch, RecordError, StreamLimits,
+    with_records, without_records,
 };
 
 use super::key_map::KeyMap;
 use super::transactions::{Marker, TransactionsSeen};
-
-/// What the records of one batch may be decompressed to. A batch that has more is corrupt or a bomb,
-/// since producers' batches are bounded by `max.message.bytes`.
-pub(crate) const DECOMPRESSED_SIZE_BYTES_MAX: usize = 256 << 20;
 
 /// What holds for all of a round's second pass.
 pub(crate) struct Round {
@@ -26,6 +22,8 @@ pub(crate) struct Round {
     pub(crate) now: TimestampMs,
     /// `delete.retention.ms`
     pub(crate) delete_retention_ms: u64,
+    /// How much of a batch there is memory for.
+    pub(crate) limits: StreamLimits,
 }
 
 /// What must be left of a producer that is known: its last batch of records, or, where none of them is
@@ -62,9 +60,8 @@ impl Cleaner<'_> {
         ends_segment: bool,
     ) -> Result<Cleaned, RecordError> {
         let header = batch.header();
-        let records = batch.records(DECOMPRESSED_SIZE_BYTES_MAX)?;
         let has_no_transaction = header.is_control() && {
-            let first = records.clone().next().transpose()?;
+            let first = batch.stream(self.round.limits)?.next().transpose()?;
             self.transactions.marker(header, marker_of(first.as_ref()))
         };
         let is_of_aborted = !header.is_control() && self.transactions.batch(header);
@@ -80,7 +77,7 @@ impl Cleaner<'_> {
         };
         let (mut record_count, mut kept_count, mut has_tombstone) = (0, 0, false);
         let mut last_offset = header.last_offset();
-        for record in records.clone() {
+        for record in batch.stream(self.round.limits)? {
             let record = record?;
             record_count += 1;
             if keeps(&record) {
@@ -107,7 +104,8 @@ impl Cleaner<'_> {
         }
         let delete_horizon = if needs_horizon { Some(self.new_horizon()) } else { horizon };
         // Read anew, not gathered: of small records many times their bytes would lie here.
-        let records = records.filter_map(Result::ok).filter(keeps);
+        let records = batch.stream(self.round.limits)?;
+        let records = records.filter(|record| record.as_ref().map_or(true, keeps));
         Ok(Cleaned::Rewritten(with_records(batch, Kept { records, delete_horizon, last_offset })?))
     }
 

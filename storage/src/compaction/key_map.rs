@@ -63,6 +63,11 @@ impl KeyMap {
         slot[2].checked_sub(1).map(|offset| Offset(offset as i64))
     }
 
+    /// Memory of its slots.
+    pub(crate) fn size_bytes(&self) -> usize {
+        self.slots.len() * SLOT_SIZE_BYTES
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.len
     }

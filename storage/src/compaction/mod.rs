@@ -14,15 +14,16 @@
 
 mod cleaner;
 mod key_map;
+mod memory;
 mod output;
 mod pace;
 mod plan;
 mod transactions;
 
-pub(crate) use cleaner::{
-    Cleaned, Cleaner, DECOMPRESSED_SIZE_BYTES_MAX, LastOfProducer, Round, marker_of,
-};
+pub(crate) use cleaner::{Cleaned, Cleaner, LastOfProducer, Round, marker_of};
 pub(crate) use key_map::{KeyMap, MapFull};
+pub use memory::CompactionMemory;
+pub(crate) use memory::Lent;
 pub(crate) use output::Output;
 pub use pace::Pace;
 pub(crate) use plan::{Dirty, Extent, bound, dirty, groups};

@@ -18,7 +18,7 @@ use super::flush::write_atomic;
 use super::replace::Replacement;
 use super::state::{Inner, State};
 use crate::compaction::{
-    Cleaned, Cleaner, DECOMPRESSED_SIZE_BYTES_MAX, Dirty, Extent, KeyMap, LastOfProducer, MapFull,
+    Cleaned, Cleaner, CompactionMemory, Dirty, Extent, KeyMap, LastOfProducer, Lent, MapFull,
     Output, Pace, Round, TransactionsSeen, bound, dirty, groups, marker_of,
 };
 use crate::error::StorageError;
@@ -32,6 +32,8 @@ use crate::segment::{
 pub struct Compaction<'a> {
     /// Memory for the keys of one round. What has no room is the next round's.
     pub map_size_bytes_max: usize,
+    /// What the round holds is taken from it.
+    pub memory: &'a CompactionMemory,
     pub pace: &'a Pace,
 }
 
@@ -75,6 +77,14 @@ struct View {
 struct Claimed {
     active: Offset,
     log_start_offset: Offset,
+}
+
+/// What the first pass has found.
+struct Keys<'a> {
+    map: KeyMap,
+    /// The map knows all keys below.
+    mapped_end: Offset,
+    memory: Lent<'a>,
 }
 
 impl Inner {
@@ -144,7 +154,7 @@ impl Inner {
         self.remove_cleaned().await?;
         let view = self.compaction_view(now, claimed).await?;
         let View { first_dirty, bound, .. } = view;
-        let (map, mapped_end) = self.map_keys(&view, how).await?;
+        let Keys { map, mapped_end, memory } = self.map_keys(&view, how).await?;
         if mapped_end <= first_dirty {
             let compacted = Compacted { first_dirty_offset: first_dirty, ..Compacted::default() };
             return Ok(compacted);
@@ -162,7 +172,8 @@ impl Inner {
             segments_after: group_counts.len(),
             ..Compacted::default()
         };
-        let round = Round { map, mapped_end, bound, now, delete_retention_ms };
+        let limits = memory.limits();
+        let round = Round { map, mapped_end, bound, now, delete_retention_ms, limits };
         let mut cleaner = Cleaner {
             round: &round,
             transactions: TransactionsSeen::default(),
@@ -262,17 +273,18 @@ impl Inner {
         Ok(Some((file, path)))
     }
 
-    /// The first pass: the latest offset of each key from the first dirty offset on. Returns up to where
-    /// the map knows all keys.
-    async fn map_keys(&self, view: &View, how: &Compaction<'_>) -> Result<(KeyMap, Offset), Stop> {
+    /// The first pass: the latest offset of each key from the first dirty offset on.
+    async fn map_keys<'a>(&self, view: &View, how: &Compaction<'a>) -> Result<Keys<'a>, Stop> {
         let View { first_dirty, bound, .. } = *view;
         let mut secret = [0; 16];
         reactor::random::fill(&mut secret);
         // No log has more keys than offsets.
         let key_count = (bound.0 - first_dirty.0).max(0) as u64;
-        let mut map = KeyMap::new(key_count, how.map_size_bytes_max, secret);
+        let map_size_bytes_max = how.map_size_bytes_max.min(how.memory.keys_size_bytes_max());
+        let map = KeyMap::new(key_count, map_size_bytes_max, secret);
+        let memory = how.memory.lend(map.size_bytes());
+        let mut keys = Keys { map, mapped_end: first_dirty, memory };
         let mut transactions = TransactionsSeen::default();
-        let mut mapped_end = first_dirty;
         let within = |it: &&Extent| it.next_offset > first_dirty && it.base_offset < bound;
         for segment in view.rolled.iter().filter(within) {
             let (from, to) = (segment.base_offset, segment.next_offset);
@@ -284,26 +296,26 @@ impl Inner {
                 if header.next_offset() > bound {
                     // Of an open transaction perhaps, or not whole on all replicas: nobody knows yet
                     // whether it counts. Perhaps it is the first.
-                    return Ok((map, mapped_end));
+                    return Ok(keys);
                 }
-                let is_full = map_batch(&mut map, &mut transactions, &scanned.batch, first_dirty)
+                let is_full = map_batch(&mut keys, &mut transactions, &scanned.batch, first_dirty)
                     .map_err(|error| self.unreadable(&scanned, segment, error))?;
                 if is_full {
                     reactor::mark!(key_map_full);
-                    if mapped_end <= first_dirty {
+                    if keys.mapped_end <= first_dirty {
                         let (path, what) = (self.directory.clone(), "log to compact");
                         let reason =
                             "one batch has more keys than log.cleaner.dedupe.buffer.size takes";
                         return Err(StorageError::Malformed { path, what, reason }.into());
                     }
-                    return Ok((map, mapped_end));
+                    return Ok(keys);
                 }
-                mapped_end = mapped_end.max(header.next_offset());
+                keys.mapped_end = keys.mapped_end.max(header.next_offset());
                 self.give_way(began, how).await?;
             }
-            mapped_end = mapped_end.max(to.min(bound));
+            keys.mapped_end = keys.mapped_end.max(to.min(bound));
         }
-        Ok((map, mapped_end))
+        Ok(keys)
     }
 
     async fn read_source(&self, segment: &Extent) -> Result<Scanner, Stop> {
@@ -488,15 +500,15 @@ impl State {
     }
 }
 
-/// Takes the keys of a batch from `first_dirty` on into `map`. Returns whether that has no room for one.
+/// Takes the keys of a batch from `first_dirty` on into `keys`. Returns whether the map has no room for one.
 fn map_batch(
-    map: &mut KeyMap,
+    keys: &mut Keys<'_>,
     transactions: &mut TransactionsSeen,
     batch: &RecordBatch,
     first_dirty: Offset,
 ) -> Result<bool, RecordError> {
     let header = batch.header();
-    let mut records = batch.records(DECOMPRESSED_SIZE_BYTES_MAX)?;
+    let mut records = batch.stream(keys.memory.limits())?;
     if header.is_control() {
         let first = records.next().transpose()?;
         transactions.marker(header, marker_of(first.as_ref()));
@@ -510,7 +522,7 @@ fn map_batch(
         let Some(key) = record.key.filter(|_| record.offset >= first_dirty) else {
             continue;
         };
-        if map.put(&key, record.offset) == Err(MapFull) {
+        if keys.map.put(&key, record.offset) == Err(MapFull) {
             return Ok(true);
         }
     }

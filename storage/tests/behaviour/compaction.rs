@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use crate::support::*;
 use protocol::model::{Offset, TimestampMs};
-use protocol::record_batch::{BatchBuilder, BatchOptions, ControlRecordType, RecordBatch};
+use protocol::record_batch::{
+    BatchBuilder, BatchOptions, Compression, ControlRecordType, RecordBatch,
+};
 use reactor::sim::{Crash, Knobs, Random, Simulation};
 use storage::{
-    Compacted, Compaction, LogConfig, Opening, Pace, PartitionLog, Settings, TimestampOffset,
-    Volume,
+    Compacted, Compaction, CompactionMemory, LogConfig, Opening, Pace, PartitionLog, Settings,
+    TimestampOffset, Volume,
 };
 
 const NOW: TimestampMs = TimestampMs(1_000_000);
@@ -72,10 +74,15 @@ async fn records(log: &PartitionLog) -> Vec<Read> {
     batches.iter().flat_map(of_batch).collect()
 }
 
+/// More memory than any of these logs takes.
+fn plenty() -> CompactionMemory {
+    CompactionMemory::new(1 << 30)
+}
+
 async fn compact_at(log: &PartitionLog, now: TimestampMs) -> Option<Compacted> {
     log.set_high_watermark(log.durable_end_offset());
-    let pace = Pace::new(f64::MAX);
-    let how = Compaction { map_size_bytes_max: 1 << 20, pace: &pace };
+    let (pace, memory) = (Pace::new(f64::MAX), plenty());
+    let how = Compaction { map_size_bytes_max: 1 << 20, memory: &memory, pace: &pace };
     log.compact(now, &how).await.expect("compacted")
 }
 
@@ -188,8 +195,8 @@ fn a_map_that_is_full_leaves_the_rest_to_the_next_round() {
         log.flush().await.expect("durable");
         log.set_high_watermark(log.durable_end_offset());
         let before = records(&log).await;
-        let pace = Pace::new(f64::MAX);
-        let how = Compaction { map_size_bytes_max: 24 * 100, pace: &pace };
+        let (pace, memory) = (Pace::new(f64::MAX), plenty());
+        let how = Compaction { map_size_bytes_max: 24 * 100, memory: &memory, pace: &pace };
         let mut ends = vec![Offset(0)];
         while log.compaction_due(NOW).await.expect("asked").is_some() {
             let compacted = log.compact(NOW, &how).await.expect("compacted").expect("a round");
@@ -207,6 +214,43 @@ fn a_map_that_is_full_leaves_the_rest_to_the_next_round() {
         assert_eq!(records(&log).await, before.iter().filter(want).copied().collect::<Vec<_>>());
     });
     assert!(marks["key_map_full"] > 3);
+}
+
+#[test]
+fn a_record_that_there_is_no_memory_for_ends_compaction_and_a_batch_of_many_does_not() {
+    in_simulation(5, |directory| async move {
+        let volume = volume(&directory);
+        let log = create_compacted(&volume).await;
+        let zeros = |key: u64, count: u64, size_bytes: usize| {
+            let compression = Compression::Gzip { level: None };
+            let options = BatchOptions { compression, ..BatchOptions::default() };
+            let mut builder = BatchBuilder::new(options);
+            for n in 0..count {
+                let key = (key + n % 2).to_be_bytes();
+                builder.append(TimestampMs(1000), Some(&key), Some(&vec![0; size_bytes]), &[]);
+            }
+            RecordBatch::new(builder.build()).expect("a valid batch")
+        };
+        append(&log, &zeros(100, 100, 20_000));
+        fill(&log, 0..20);
+        log.flush().await.expect("durable");
+        log.set_high_watermark(log.durable_end_offset());
+        let pace = Pace::new(f64::MAX);
+        // Its records have 2 MB together.
+        let memory = CompactionMemory::new(CompactionMemory::needed(30_000));
+        let how = Compaction { map_size_bytes_max: 1 << 20, memory: &memory, pace: &pace };
+        log.compact(NOW, &how).await.expect("compacted").expect("a round");
+        assert_eq!(memory.in_use(), 0);
+        let of_zeros = records(&log).await.into_iter().filter(|it| it.1 == 100 || it.1 == 101);
+        assert_eq!(of_zeros.map(|it| it.0).collect::<Vec<_>>(), [98, 99]);
+        append(&log, &zeros(102, 1, 200_000));
+        fill(&log, 20..40);
+        log.flush().await.expect("durable");
+        log.set_high_watermark(log.durable_end_offset());
+        log.compact(NOW, &how).await.expect_err("too large a record");
+        assert_eq!(memory.in_use(), 0);
+        assert!(records(&log).await.iter().any(|it| it.1 == 102));
+    });
 }
 
 #[test]
@@ -310,8 +354,8 @@ fn a_corrupt_batch_ends_compaction_and_nothing_else() {
         file.write_at(block.into_bytes(), 0).await.expect("written");
         let log = open_compacted(&volume, Opening { clean: true, ..Opening::default() }).await;
         log.set_high_watermark(log.durable_end_offset());
-        let pace = Pace::new(f64::MAX);
-        let how = Compaction { map_size_bytes_max: 1 << 20, pace: &pace };
+        let (pace, memory) = (Pace::new(f64::MAX), plenty());
+        let how = Compaction { map_size_bytes_max: 1 << 20, memory: &memory, pace: &pace };
         let error = log.compact(NOW, &how).await.expect_err("a bad batch").to_string();
         assert!(error.contains("00000000000000000000.log at position 0"), "{error}");
         assert_eq!(log.compaction_due(NOW).await.expect("asked"), None);

@@ -20,6 +20,7 @@ fn round(keys: &[(&str, i64)], mapped_end: i64, bound: i64) -> Round {
         bound: Offset(bound),
         now: NOW,
         delete_retention_ms: 500,
+        limits: StreamLimits { records_size_bytes_max: 1 << 20, record_size_bytes_max: 1 << 20 },
     }
 }
 
@@ -69,7 +70,7 @@ fn marker(base_offset: i64, producer_id: i64, kind: ControlRecordType) -> Record
 
 /// With the horizon as a first pass at a time when it was `horizon - 500` would set it.
 fn with_horizon(batch: &RecordBatch, horizon: i64) -> RecordBatch {
-    let records = batch.records(1 << 20).expect("readable").map(|it| it.expect("a record"));
+    let records = batch.records(1 << 20).expect("readable");
     let kept = Kept {
         records,
         delete_horizon: Some(TimestampMs(horizon)),

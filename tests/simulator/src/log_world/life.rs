@@ -10,8 +10,9 @@ use protocol::record_batch::{Batches, Record};
 use reactor::sim::Random;
 use reactor::task::Group;
 use storage::{
-    AppendAsLeader, AppendError, Appended, ChunkPool, Compaction, LogConfig, LogDirectory,
-    LogOffsets, Origin, Pace, PartitionLog, ReadError, Settings, StorageError, Volume,
+    AppendAsLeader, AppendError, Appended, ChunkPool, Compaction, CompactionMemory, LogConfig,
+    LogDirectory, LogOffsets, Origin, Pace, PartitionLog, ReadError, Settings, StorageError,
+    Volume,
 };
 
 use super::batches::BatchMaker;
@@ -69,6 +70,9 @@ pub struct LifePlan {
     /// Opens and checks only.
     pub is_last: bool,
 }
+
+/// Memory for a log's compaction: more than it takes.
+const COMPACTION_SIZE_BYTES: usize = 64 << 20;
 
 /// How logs are compacted.
 #[derive(Clone, Debug)]
@@ -638,7 +642,12 @@ impl Life {
         mut random: Random,
     ) -> Result<(), Failure> {
         let pace = Pace::new(f64::MAX);
-        let how = Compaction { map_size_bytes_max: compaction.map_size_bytes_max, pace: &pace };
+        let memory = CompactionMemory::new(COMPACTION_SIZE_BYTES);
+        let how = Compaction {
+            map_size_bytes_max: compaction.map_size_bytes_max,
+            memory: &memory,
+            pace: &pace,
+        };
         while !self.known.is_stopping.get() && !self.known.has_failed() {
             reactor::sleep(Duration::from_micros(random.below(compaction.pause_us))).await;
             let log = self.logs.borrow()[slot].clone();
