@@ -23,7 +23,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use protocol::model::{LeaderEpoch, Offset, TimestampMs, TopicId};
+use protocol::model::{LeaderEpoch, Offset, ProducerId, TimestampMs, TopicId};
 use protocol::record_batch::RecordBatch;
 
 use crate::checkpoint::PartitionCheckpoint;
@@ -362,6 +362,12 @@ impl PartitionLog {
     pub fn active_producers(&self) -> Vec<ActiveProducer> {
         let state = self.0.state.borrow();
         state.producers.iter().map(|(&id, producer)| producer.describe(id)).collect()
+    }
+
+    /// Whether the log has batches of the producer, and so checks the sequence of its next one.
+    pub fn checks_sequences_of(&self, producer_id: ProducerId) -> bool {
+        let state = self.0.state.borrow();
+        state.producers.get(producer_id).is_some_and(|producer| !producer.batches.is_empty())
     }
 
     /// The epoch of the last batch.

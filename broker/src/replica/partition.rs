@@ -235,7 +235,9 @@ impl Partition {
         wait: &Rc<ProduceWait>,
         part: usize,
     ) {
-        if let Some(due) = self.passed_over.due_before(batches) {
+        if let Some(due) =
+            self.passed_over.due_before(batches, |id| self.log.checks_sequences_of(id))
+        {
             let message = format!("the batch of sequence {due} was refused, and comes first");
             let refused =
                 ProduceResult::refused(ErrorCode::OutOfOrderSequenceNumber, Some(message));

@@ -43,14 +43,21 @@ impl PassedOver {
         }
     }
 
-    /// The sequence that is due before any of `batches`, if one is. Forgets what comes now.
-    pub fn due_before(&self, batches: &[RecordBatch]) -> Option<Sequence> {
+    /// The sequence that is due before any of `batches`, if one is and the log, which `is_checked` tells,
+    /// does not check that itself. Forgets what comes now, and what the log has taken by another way: a
+    /// batch may be refused where it comes a second time, late, from a connection that was given up.
+    pub fn due_before(
+        &self,
+        batches: &[RecordBatch],
+        is_checked: impl Fn(ProducerId) -> bool,
+    ) -> Option<Sequence> {
         if self.batches.borrow().is_empty() {
             return None;
         }
         let mut known = self.batches.borrow_mut();
         for (producer_id, producer_epoch, base_sequence) in batches.iter().filter_map(producer) {
             match known.get(&producer_id) {
+                Some(_) if is_checked(producer_id) => drop(known.remove(&producer_id)),
                 Some(refused) if refused.producer_epoch == producer_epoch => {
                     match base_sequence.cmp(&refused.base_sequence) {
                         Ordering::Greater => return Some(refused.base_sequence),
@@ -92,17 +99,33 @@ mod tests {
     #[test]
     fn what_was_refused_comes_first_when_it_comes_again() {
         let passed_over = PassedOver::default();
-        assert_eq!(passed_over.due_before(&batch(1, 0, 5)), None);
+        assert_eq!(passed_over.due_before(&batch(1, 0, 5), |_| false), None);
         passed_over.refuse(&batch(1, 0, 0), Instant(0));
         passed_over.refuse(&batch(1, 0, 9), Instant(0));
-        assert_eq!(passed_over.due_before(&batch(1, 0, 14)), Some(Sequence(0)));
-        assert_eq!(passed_over.due_before(&batch(2, 0, 14)), None, "another producer");
+        assert_eq!(passed_over.due_before(&batch(1, 0, 14), |_| false), Some(Sequence(0)));
+        assert_eq!(passed_over.due_before(&batch(2, 0, 14), |_| false), None, "another producer");
         passed_over.refuse(&batch(3, 0, 7), Instant(0));
-        assert_eq!(passed_over.due_before(&batch(3, 0, 6)), None, "its answer was lost");
-        assert_eq!(passed_over.due_before(&batch(3, 0, 8)), Some(Sequence(7)));
-        assert_eq!(passed_over.due_before(&batch(1, 0, 0)), None);
-        assert_eq!(passed_over.due_before(&batch(1, 0, 9)), None, "the log knows it by now");
+        assert_eq!(passed_over.due_before(&batch(3, 0, 6), |_| false), None, "its answer was lost");
+        assert_eq!(passed_over.due_before(&batch(3, 0, 8), |_| false), Some(Sequence(7)));
+        assert_eq!(passed_over.due_before(&batch(1, 0, 0), |_| false), None);
+        assert_eq!(
+            passed_over.due_before(&batch(1, 0, 9), |_| false),
+            None,
+            "the log knows it by now"
+        );
         passed_over.refuse(&batch(1, 0, 20), Instant(0));
-        assert_eq!(passed_over.due_before(&batch(1, 1, 0)), None, "a new epoch begins anew");
+        assert_eq!(
+            passed_over.due_before(&batch(1, 1, 0), |_| false),
+            None,
+            "a new epoch begins anew"
+        );
+    }
+
+    #[test]
+    fn what_the_log_has_taken_by_another_way_is_not_due() {
+        let passed_over = PassedOver::default();
+        passed_over.refuse(&batch(1, 0, 21), Instant(0));
+        assert_eq!(passed_over.due_before(&batch(1, 0, 23), |id| id == ProducerId(1)), None);
+        assert_eq!(passed_over.due_before(&batch(1, 0, 23), |_| false), None, "it is forgotten");
     }
 }

@@ -249,6 +249,10 @@ impl Producers {
         self.producers.iter()
     }
 
+    pub(crate) fn get(&self, producer_id: ProducerId) -> Option<&Producer> {
+        self.producers.get(&producer_id)
+    }
+
     /// Whether `batches`, in order, may be appended. Errors and answers change nothing.
     pub(crate) fn check(
         &self,

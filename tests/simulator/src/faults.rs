@@ -211,7 +211,9 @@ impl Nemesis<'_, '_> {
                 self.set_disk_faults(full);
                 self.pass(Duration::from_secs(10));
                 self.set_disk_faults(DiskFaults::default());
-                // One that runs goes on. A start that finds no room ends, and says so.
+                // One that runs goes on. A start that finds no room ends, and says so, once what it has
+                // under way is over.
+                self.pass(Duration::from_secs(5));
                 let reason = self.broker.reason().unwrap_or_default();
                 if reason.starts_with("cannot ") && reason.ends_with("no storage space") {
                     self.broker.crash(self.simulation, Crash::Kill);
