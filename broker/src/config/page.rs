@@ -22,7 +22,7 @@ INVALID_REQUEST, and they are described as read-only.\n\
 it for plug-ins, of which there are none here.\n\
 - Groups and subscriptions to metrics are described with their defaults, and altering them is refused with \
 INVALID_REQUEST, since nothing would follow. So are the levels of loggers, which `RUST_LOG` sets at the start.\n\
-- A value whose meaning is not implemented, such as a `compression.type` other than `producer`, is refused: \
+- A value whose meaning is not implemented, such as `remote.storage.enable=true`, is refused: \
 of a topic with INVALID_CONFIG, of a broker with INVALID_REQUEST.\n\
 - An operation of an unknown number is INVALID_REQUEST for a topic too, not UNKNOWN_SERVER_ERROR.\n";
 

@@ -202,12 +202,14 @@ mod tests {
     /// The files of expected answers, below the repository.
     #[expect(clippy::disallowed_methods, reason = "a test lists the expectations")]
     fn expectations() -> Vec<String> {
-        let folder = "tests/clients/expect";
-        let entries = std::fs::read_dir(repository().join(folder)).expect("the folder is there");
-        let names = entries.map(|entry| entry.expect("read").file_name());
-        let mut paths: Vec<String> =
-            names.map(|name| format!("{folder}/{}", name.display())).collect();
-        paths.push("tests/clients/kafka/admin_behaviour.txt".to_owned());
+        let mut paths = Vec::new();
+        for folder in ["tests/clients/expect", "tests/clients/kafka"] {
+            let entries =
+                std::fs::read_dir(repository().join(folder)).expect("the folder is there");
+            let names = entries.map(|entry| entry.expect("read").file_name());
+            let texts = names.filter(|name| name.to_string_lossy().ends_with(".txt"));
+            paths.extend(texts.map(|name| format!("{folder}/{}", name.display())));
+        }
         paths.sort();
         paths
     }
