@@ -336,7 +336,8 @@ fn a_flipped_bit_in_every_kind_of_file() {
         ("recovery-point-offset-checkpoint".into(), Some(0), Clean, All, Said::Warn, MENDED),
         ("log-start-offset-checkpoint".into(), Some(0), Clean, All, Said::Warn, MENDED),
         ("replication-offset-checkpoint".into(), Some(0), Clean, All, Said::Warn, MENDED),
-        ("meta.properties".into(), Some(0), Clean, NoStart("meta.properties"), Said::Nothing, None),
+        // A key. What comes before it is a comment, and may stay one.
+        ("meta.properties".into(), Some(2), Clean, NoStart("meta.properties"), Said::Nothing, None),
         // It was there: the stop was clean.
         (".kafka_cleanshutdown".into(), None, Clean, All, Said::Nothing, None),
         ("millrace-clean-stop".into(), None, Clean, All, Said::Nothing, None),
