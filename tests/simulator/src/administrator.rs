@@ -7,14 +7,13 @@ use protocol::error_code::ErrorCode;
 use protocol::messages::create_partitions::CreatePartitionsTopic;
 use protocol::messages::describe_configs::DescribeConfigsResource;
 use protocol::messages::incremental_alter_configs::{AlterConfigsResource, AlterableConfig};
-use protocol::messages::metadata::MetadataRequestTopic;
 use protocol::messages::{
     CreatePartitionsRequest, CreatePartitionsResponse, DescribeConfigsRequest,
     DescribeConfigsResponse, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
-    MetadataRequest, MetadataResponse,
 };
 
 use crate::client::{ClientError, Connection};
+use crate::operator::known_topic;
 use crate::topic::Topic;
 use crate::verdict::Failure;
 use crate::workload::Workload;
@@ -163,18 +162,7 @@ async fn check_partitions(
     connection: &mut Connection,
     topic: &Topic,
 ) -> Result<Option<()>, ClientError> {
-    let name = Some(topic.plan.name.as_str().into());
-    let request = MetadataRequest {
-        topics: Some(vec![MetadataRequestTopic { name, ..Default::default() }]),
-        allow_auto_topic_creation: false,
-        ..MetadataRequest::default()
-    };
-    let response: MetadataResponse = connection.call(&request, 12).await?;
-    // A topic that was made is known from then on.
-    let Some(found) = response.topics.first().filter(|topic| topic.error_code == 0) else {
-        let what = format!("a topic that was made is not known: {:?}", response.topics);
-        return Err(Failure::broken(5, what).into());
-    };
+    let found = known_topic(connection, topic).await?;
     topic.alterations.borrow().check_partitions(found.partitions.len() as i32)?;
     Ok(Some(()))
 }

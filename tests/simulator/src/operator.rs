@@ -8,7 +8,7 @@ use protocol::error_code::ErrorCode;
 use protocol::messages::create_topics::{CreatableTopic, CreatableTopicConfig};
 use protocol::messages::delete_records::{DeleteRecordsPartition, DeleteRecordsTopic};
 use protocol::messages::delete_topics::DeleteTopicState;
-use protocol::messages::metadata::MetadataRequestTopic;
+use protocol::messages::metadata::{MetadataRequestTopic, MetadataResponseTopic};
 use protocol::messages::{
     CreateTopicsRequest, CreateTopicsResponse, DeleteRecordsRequest, DeleteRecordsResponse,
     DeleteTopicsRequest, DeleteTopicsResponse, MetadataRequest, MetadataResponse,
@@ -96,18 +96,7 @@ impl Workload {
         connection: &mut Connection,
         topic: &Topic,
     ) -> Result<Option<Uuid>, ClientError> {
-        let name = Some(topic.plan.name.as_str().into());
-        let request = MetadataRequest {
-            topics: Some(vec![MetadataRequestTopic { name, ..Default::default() }]),
-            allow_auto_topic_creation: false,
-            ..MetadataRequest::default()
-        };
-        let response: MetadataResponse = connection.call(&request, 12).await?;
-        // A topic that was made is known from then on, whatever crashed between (INV-5).
-        let Some(found) = response.topics.first().filter(|topic| topic.error_code == 0) else {
-            let what = format!("a topic that was made is not known: {:?}", response.topics);
-            return Err(Failure::broken(5, what).into());
-        };
+        let found = known_topic(connection, topic).await?;
         let is_led = found.partitions.len() == topic.plan.partition_count as usize
             && found.partitions.iter().all(|partition| partition.error_code == 0);
         Ok(is_led.then_some(found.topic_id))
@@ -182,5 +171,27 @@ impl Workload {
             }
         })
         .await
+    }
+}
+
+/// What the broker tells of a topic that was made: it is known from then on, whatever crashed between
+/// (INV-5).
+pub async fn known_topic(
+    connection: &mut Connection,
+    topic: &Topic,
+) -> Result<MetadataResponseTopic, ClientError> {
+    let name = Some(topic.plan.name.as_str().into());
+    let request = MetadataRequest {
+        topics: Some(vec![MetadataRequestTopic { name, ..Default::default() }]),
+        allow_auto_topic_creation: false,
+        ..MetadataRequest::default()
+    };
+    let mut response: MetadataResponse = connection.call(&request, 12).await?;
+    match response.topics.first() {
+        Some(topic) if topic.error_code == 0 => Ok(response.topics.swap_remove(0)),
+        Some(_) | None => {
+            let what = format!("a topic that was made is not known: {:?}", response.topics);
+            Err(Failure::broken(5, what).into())
+        }
     }
 }
