@@ -10,6 +10,7 @@ use std::process::{Command, ExitCode, Stdio};
 const PYTHON_PACKAGES: &[&str] = &["confluent-kafka==2.16.1", "prometheus-client==0.26.0"];
 /// The data set of the demo: three million flights, keyed by airport.
 const FLIGHTS_PACKAGE: &str = "vega-datasets@3.2.1";
+const CARGO_DENY_PACKAGE: &str = "cargo-deny@0.20.2";
 
 type Step = fn() -> Result<PathBuf>;
 
@@ -140,6 +141,16 @@ fn flights() -> Result<PathBuf> {
         Ok(std::fs::remove_file(packed)?)
     })?;
     Ok(folder.join("flights-3m.parquet"))
+}
+
+/// cargo-deny's program. It is built here, which takes minutes; the clients' suites do without.
+pub fn cargo_deny() -> Result<PathBuf> {
+    let folder = fetch_once(&tools().join("cargo-deny"), CARGO_DENY_PACKAGE, |folder| {
+        let mut install = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        install.args(["install", "--quiet", "--locked", CARGO_DENY_PACKAGE, "--root"]).arg(folder);
+        quiet(install.env_remove("CARGO_TARGET_DIR"))
+    })?;
+    Ok(folder.join("bin/cargo-deny"))
 }
 
 /// Fills `folder` by `fetch` unless it was filled before with what is `wanted` now. A fetch that fails

@@ -15,6 +15,7 @@ const SUITES: &[(&str, Suite)] = &[
     ("fmt", fmt),
     ("tidy", tidy),
     ("go", go),
+    ("deny", deny),
     ("clippy", clippy),
     ("unit", unit),
     ("simulator", simulator),
@@ -84,9 +85,29 @@ fn go() -> Result<Outcome> {
         println!("gofmt would change:\n{unformatted}");
     }
     let mut outcome = Outcome::single(unformatted.is_empty());
-    let vet = count::single(Command::new("go").args(["vet", "./..."]).current_dir(&folder))?;
-    outcome.passed += vet.passed;
-    outcome.failed += vet.failed;
+    outcome.add(count::single(Command::new("go").args(["vet", "./..."]).current_dir(&folder))?);
+    Ok(outcome)
+}
+
+/// Licences, sources, versions and known vulnerabilities of what is linked in: deny.toml.
+fn deny() -> Result<Outcome> {
+    let program = match setup::cargo_deny() {
+        Ok(program) => program,
+        Err(reason) => return Ok(Outcome::skipped(format!("{reason:#}"))),
+    };
+    let deny = |arguments: &[&str]| {
+        let mut command = Command::new(&program);
+        command.args(arguments).current_dir(setup::root());
+        command
+    };
+    let mut outcome = count::single(&mut deny(&["check", "bans", "licenses", "sources"]))?;
+    match deny(&["fetch", "db"]).output()? {
+        fetched if fetched.status.success() => {
+            let advisories = ["check", "--disable-fetch", "advisories"];
+            outcome.add(count::single(&mut deny(&advisories))?);
+        }
+        _ => outcome.skipped.push("the database of advisories cannot be reached".to_owned()),
+    }
     Ok(outcome)
 }
 
