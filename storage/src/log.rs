@@ -53,10 +53,9 @@ pub struct Opening {
     /// From `cleaner-offset-checkpoint`: below it the log is compacted. Believed after a clean stop alone.
     pub first_dirty_offset: Offset,
     /// The core checkpoint's entries of the partition by name, one per incarnation of its topic.
-    /// Where there are any, Kafka's two checkpoints above are the older ones, and not used.
+    /// Where there are any, Kafka's checkpoints above are the older ones; after a clean stop its recovery
+    /// point is as new, and makes up for an entry whose claims were withdrawn.
     pub checkpoints: Vec<Arc<PartitionCheckpoint>>,
-    /// There may have been newer ones, which have taken back what these say to be flushed.
-    pub checkpoints_damaged: bool,
 }
 
 /// Who made the records of an append, which says how far their producer's state is checked.

@@ -211,7 +211,6 @@ impl LogDirectory {
             replayed_end: checkpoint(&self.replayed_ends),
             first_dirty_offset: checkpoint(&self.first_dirty_offsets),
             checkpoints: self.core_checkpoint.of(partition),
-            checkpoints_damaged: self.core_checkpoint.is_damaged(),
         }
     }
 

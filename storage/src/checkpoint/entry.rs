@@ -22,6 +22,16 @@ pub struct PartitionCheckpoint {
     pub(crate) log: Option<LogCheckpoint>,
 }
 
+impl PartitionCheckpoint {
+    /// Makes this an entry that is newer than itself and says of no offset that all below is flushed
+    /// or compacted. Where the log was stays: that is checked against its files before it is believed.
+    pub(super) fn withdraw_claims(&mut self) {
+        self.generation += 1;
+        self.flushed_end = 0;
+        self.first_dirty_offset = 0;
+    }
+}
+
 /// A log at `recovery_point`, as its replay up to there has left it.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LogCheckpoint {

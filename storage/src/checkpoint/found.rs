@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use protocol::model::PartitionId;
 use reactor::file::{File, Open};
 
 use super::entry::PartitionCheckpoint;
@@ -24,42 +25,24 @@ const STALE_COUNT_MAX: usize = 64;
 pub(crate) struct Found {
     /// By name: of several incarnations of a topic, each has its own.
     entries: BTreeMap<TopicPartition, Vec<Arc<PartitionCheckpoint>>>,
-    /// Of what a file holds, something cannot be read: it may have been newer than what is found.
-    is_damaged: bool,
 }
 
 impl Found {
-    /// Takes in an entry of a partition that exists; returns whether it is one.
-    fn add(
-        &mut self,
-        directory: &Path,
-        frame: &Frame,
-        exists: &impl Fn(&TopicPartition) -> bool,
-    ) -> bool {
-        let entry = match frame.decode() {
-            Ok(entry) => entry,
-            Err(reason) => {
-                tracing::warn!(directory = %directory.display(), reason, "skipping an entry");
-                self.is_damaged = true;
-                return false;
-            }
-        };
-        let name = TopicPartition { topic: entry.topic.clone(), partition: frame.key.1 };
-        let exists = exists(&name);
-        if exists {
-            self.entries.entry(name).or_default().push(Arc::new(entry));
+    fn new(entries: Vec<PartitionCheckpoint>) -> Found {
+        let mut found = Found::default();
+        for entry in entries {
+            found.entries.entry(name_of(&entry)).or_default().push(Arc::new(entry));
         }
-        exists
-    }
-
-    /// Whether there may have been newer entries, as those of truncations that take claims back.
-    pub(crate) fn is_damaged(&self) -> bool {
-        self.is_damaged
+        found
     }
 
     pub(crate) fn of(&self, partition: &TopicPartition) -> Vec<Arc<PartitionCheckpoint>> {
         self.entries.get(partition).cloned().unwrap_or_default()
     }
+}
+
+fn name_of(entry: &PartitionCheckpoint) -> TopicPartition {
+    TopicPartition { topic: entry.topic.clone(), partition: PartitionId(entry.partition) }
 }
 
 /// The names of the files of one core: its base and its changes.
@@ -74,36 +57,28 @@ pub(crate) fn is_checkpoint(name: &str) -> bool {
 /// Reads the checkpoint files among `names`, those in `directory`. `exists` says which partitions
 /// are there. Where too much of what the files hold is stale, they are replaced by one.
 ///
-/// A damaged file counts up to its damage: an older entry, or none, costs a longer scan, and what it
-/// says to have been flushed may be cut off since.
+/// A damaged file counts up to its damage, and may have held newer entries, as those of truncations
+/// that take claims back: so all files together make no claims then. They are replaced by one that
+/// makes none either, or the next to write a file would hide the damage from the start after this.
 pub(crate) async fn read(
     directory: &Path,
     names: &[String],
     exists: impl Fn(&TopicPartition) -> bool,
 ) -> Result<Found, StorageError> {
     let names: Vec<&String> = names.iter().filter(|name| is_checkpoint(name)).collect();
-    let Newest { frames, frame_count, is_damaged } = newest(directory, &names).await?;
-    let mut found = Found { is_damaged, ..Found::default() };
-    let mut live: Vec<Frame> = Vec::new();
-    for frame in frames.into_values() {
-        let is_live = found.add(directory, &frame, &exists);
-        live.extend(is_live.then_some(frame));
+    let Newest { mut entries, frame_count, is_damaged } = newest(directory, &names).await?;
+    entries.retain(|entry| exists(&name_of(entry)));
+    let stale_count = frame_count - entries.len();
+    if is_damaged || stale_count > (entries.len() / 4).max(STALE_COUNT_MAX) {
+        replace(directory, &names, &entries).await?;
     }
-    if frame_count - live.len() > (live.len() / 4).max(STALE_COUNT_MAX) {
-        replace(directory, &names, &live).await?;
-    }
-    Ok(found)
+    Ok(Found::new(entries))
 }
 
 /// As [`read`], and changes nothing.
 pub(crate) async fn peek(directory: &Path, names: &[String]) -> Result<Found, StorageError> {
     let names: Vec<&String> = names.iter().filter(|name| is_checkpoint(name)).collect();
-    let Newest { frames, is_damaged, .. } = newest(directory, &names).await?;
-    let mut found = Found { is_damaged, ..Found::default() };
-    for frame in frames.into_values() {
-        found.add(directory, &frame, &|_| true);
-    }
-    Ok(found)
+    newest(directory, &names).await.map(|newest| Found::new(newest.entries))
 }
 
 /// Where a checkpoint file is damaged, and how.
@@ -113,29 +88,47 @@ pub(crate) async fn damage(path: &Path) -> Result<Option<(u64, &'static str)>, S
 
 /// What some files hold together.
 struct Newest {
-    /// The newest of each key.
-    frames: BTreeMap<Key, Frame>,
+    /// The newest of each incarnation of a partition; without their claims where something is damaged.
+    entries: Vec<PartitionCheckpoint>,
     /// Of all.
     frame_count: usize,
     is_damaged: bool,
 }
 
 async fn newest(directory: &Path, names: &[&String]) -> Result<Newest, StorageError> {
-    let mut newest = Newest { frames: BTreeMap::new(), frame_count: 0, is_damaged: false };
+    let mut frames = BTreeMap::new();
+    let mut newest = Newest { entries: Vec::new(), frame_count: 0, is_damaged: false };
     for name in names {
-        let (frames, is_damaged) = read_file(&directory.join(name)).await?;
-        newest.frame_count += frames.len();
+        let (found, is_damaged) = read_file(&directory.join(name)).await?;
+        newest.frame_count += found.len();
         newest.is_damaged |= is_damaged;
-        frames.into_iter().for_each(|frame| keep_newest(&mut newest.frames, frame));
+        found.into_iter().for_each(|frame| keep_newest(&mut frames, frame));
         reactor::task::yield_now().await;
+    }
+    for frame in frames.values() {
+        match frame.decode() {
+            Ok(entry) => newest.entries.push(entry),
+            Err(reason) => {
+                tracing::warn!(directory = %directory.display(), reason, "skipping an entry");
+                newest.is_damaged = true;
+            }
+        }
+    }
+    if newest.is_damaged {
+        newest.entries.iter_mut().for_each(PartitionCheckpoint::withdraw_claims);
     }
     Ok(newest)
 }
 
 /// One file instead of all: it is durable before the others go.
-async fn replace(directory: &Path, old: &[&String], live: &[Frame]) -> Result<(), StorageError> {
+async fn replace(
+    directory: &Path,
+    old: &[&String],
+    live: &[PartitionCheckpoint],
+) -> Result<(), StorageError> {
     let (base, _) = names(0);
-    write_file(&directory.join(&base), live.iter()).await?;
+    let frames: Vec<Frame> = live.iter().map(Frame::encode).collect();
+    write_file(&directory.join(&base), frames.iter()).await?;
     let others: Vec<String> =
         old.iter().filter(|name| ***name != base).map(|name| (*name).clone()).collect();
     discard(directory, &others).await

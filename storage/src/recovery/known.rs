@@ -59,21 +59,16 @@ impl<'a> Known<'a> {
         match entry {
             Some(entry) => {
                 let log = entry.log.as_ref();
-                let flushed_end = match (opening.checkpoints_damaged, opening.clean) {
-                    (false, _) => Offset(entry.flushed_end),
-                    (true, true) => opening.recovery_point,
-                    (true, false) => Offset::ZERO,
-                };
+                let of_last_stop =
+                    if opening.clean { opening.recovery_point } else { Offset::ZERO };
                 Known {
-                    flushed_end: flushed_end.max(opening.replayed_end),
+                    flushed_end: Offset(entry.flushed_end)
+                        .max(of_last_stop)
+                        .max(opening.replayed_end),
                     was_being_cut: log.is_none(),
                     log_start_offset: Offset(entry.log_start_offset),
                     high_watermark: log.map_or(Offset::ZERO, |log| Offset(log.high_watermark)),
-                    // An older entry may not know of a truncation.
-                    first_dirty_offset: match opening.checkpoints_damaged {
-                        true => Offset::ZERO,
-                        false => Offset(entry.first_dirty_offset),
-                    },
+                    first_dirty_offset: Offset(entry.first_dirty_offset),
                     generation: entry.generation,
                     checkpoint: log,
                     ..nothing

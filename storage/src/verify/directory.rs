@@ -69,7 +69,6 @@ pub async fn verify(
             log_start_offset,
             high_watermark,
             checkpointed: checkpointed.of(name),
-            is_checkpoint_damaged: checkpointed.is_damaged(),
         };
         verify_partition(&path.join(name.to_string()), &expected, &mut check).await?;
     }

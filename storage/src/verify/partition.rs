@@ -22,7 +22,6 @@ pub(super) struct Expected {
     pub(super) log_start_offset: Option<Offset>,
     pub(super) high_watermark: Option<Offset>,
     pub(super) checkpointed: Vec<Arc<PartitionCheckpoint>>,
-    pub(super) is_checkpoint_damaged: bool,
 }
 
 const REBUILT: &str = "the next start rebuilds it";
@@ -84,9 +83,9 @@ pub(super) async fn verify_partition(
         .checkpointed
         .iter()
         .find(|entry| topic_id.is_some_and(|topic_id| entry.topic_id == topic_id.0));
-    let claimed =
-        of_topic.filter(|_| !expected.is_checkpoint_damaged).map(|entry| Offset(entry.flushed_end));
-    let flushed_end = if expected.is_clean { claimed.or(expected.recovery_point) } else { claimed };
+    let claimed = of_topic.map(|entry| Offset(entry.flushed_end));
+    let of_last_stop = expected.recovery_point.filter(|_| expected.is_clean);
+    let flushed_end = claimed.max(of_last_stop);
     let mut epochs = LeaderEpochs::default();
     let mut end = Offset::ZERO;
     let last = segments.len().saturating_sub(1);

@@ -172,6 +172,30 @@ fn a_truncation_takes_back_what_was_claimed() {
 }
 
 #[test]
+fn damage_that_was_written_over_is_not_forgotten() {
+    in_both_worlds(|path| async move {
+        killed(&path).await;
+        let log = open_log(&path, 0).await.expect("opened");
+        log.truncate_to(Offset(30)).await.expect("truncated");
+        drop(log);
+        // The truncation is lost: what core 3 has claimed before it is all that can be read.
+        flip(path.join("millrace-checkpoint-0"), 60).await;
+        let directory = LogDirectory::open(&path).await.expect("a log directory");
+        let volume = core_volume(&path, 0);
+        let other = TopicPartition { topic: "other".to_owned(), partition: PartitionId(1) };
+        let other = directory.create_partition(&volume, &other, small_config(), TOPIC_ID);
+        let other = other.await.expect("another log");
+        append(&other, &batch(7, 20, 100));
+        other.flush().await.expect("flushed");
+        volume.write_checkpoint(&[other]).await.expect("a whole file");
+        // Killed again, before the truncated log has an entry of its own.
+        drop(directory);
+        let log = open_log(&path, 1).await.expect("a log that nothing claims to be longer");
+        assert!(log.log_end_offset() <= Offset(30), "{}", log.log_end_offset());
+    });
+}
+
+#[test]
 fn a_truncation_keeps_the_claim_on_what_it_leaves() {
     in_both_worlds(|path| async move {
         killed(&path).await;
