@@ -2,6 +2,7 @@
 //! versions that no client library shows. The same from Apache Kafka, whose answers are the expectation.
 
 mod batches;
+mod every_version;
 mod fetch;
 mod offsets;
 mod produce;
