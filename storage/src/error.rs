@@ -54,7 +54,7 @@ const DISK_FAILURES: [i32; 8] = [5, 6, 19, 30, 61, 74, 117, 121];
 impl StorageError {
     /// Whether nothing has failed but that the disk has no blocks left, so that the same may be tried
     /// again. A flush is another matter: what it did not write is lost.
-    pub(crate) fn is_full(&self) -> bool {
+    pub fn is_full(&self) -> bool {
         match self {
             StorageError::Full { .. } => true,
             StorageError::Io { operation, source, .. } => {

@@ -1,9 +1,10 @@
 //! How a core follows the metadata: it first brings its partitions to what a view says, then shows it.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use protocol::error_code::ErrorCode;
 use protocol::model::{Offset, Uuid};
@@ -15,7 +16,10 @@ use super::core::Core;
 use super::message::{ChangedPartition, CoreRequest, Preparation};
 use super::together::together;
 use super::view::ClusterView;
-use crate::replica::Partition;
+use crate::replica::{Partition, PartitionKey};
+
+/// How long after a full disk a log is opened again that it has kept from being opened.
+const OPEN_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// One core's preparations, in the order of their views.
 pub struct Preparer {
@@ -24,6 +28,8 @@ pub struct Preparer {
     arrived: Notify,
     /// Prepared, and not yet shown.
     prepared: RefCell<Option<Arc<ClusterView>>>,
+    /// Partitions whose logs a full disk has kept from being opened: they are tried again.
+    unopened: RefCell<BTreeMap<PartitionKey, ChangedPartition>>,
     /// Logs were read that a crash had left.
     has_recovered: Cell<bool>,
 }
@@ -35,6 +41,7 @@ impl Preparer {
             waiting: RefCell::default(),
             arrived: Notify::new(),
             prepared: RefCell::default(),
+            unopened: RefCell::default(),
             has_recovered: Cell::new(false),
         })
     }
@@ -52,7 +59,15 @@ impl Preparer {
             let next = self.waiting.borrow_mut().pop_front();
             match next {
                 Some(preparation) => self.clone().prepare(preparation).await,
-                None => futures_lite::future::or(arrived, stop.wait()).await,
+                None if self.unopened.borrow().is_empty() => {
+                    futures_lite::future::or(arrived, stop.wait()).await;
+                }
+                None => {
+                    let soon = reactor::sleep(OPEN_AGAIN_AFTER);
+                    let waiting = futures_lite::future::or(arrived, soon);
+                    futures_lite::future::or(waiting, stop.wait()).await;
+                    self.open_again().await;
+                }
             }
         }
     }
@@ -74,6 +89,9 @@ impl Preparer {
 
     async fn prepare(self: Rc<Self>, preparation: Arc<Preparation>) {
         let core = &self.core;
+        for key in &preparation.removed {
+            self.unopened.borrow_mut().remove(key);
+        }
         let removed: Vec<_> =
             preparation.removed.iter().filter_map(|key| core.disown(key)).collect();
         together(removed, let_go).await;
@@ -83,7 +101,7 @@ impl Preparer {
         let changed: Vec<_> = preparation.changed.iter().filter(own).cloned().collect();
         together(changed, |changed| {
             let (preparer, preparation) = (self.clone(), preparation.clone());
-            async move { preparer.bring_up_or_say(&preparation, &changed).await }
+            async move { preparer.bring_up_or_say(&preparation.view, changed).await }
         })
         .await;
         let view = Arc::new(preparation.view.clone());
@@ -93,25 +111,48 @@ impl Preparer {
         core.mesh.control(core.node.controller_core, prepared);
     }
 
-    async fn bring_up_or_say(&self, preparation: &Preparation, changed: &ChangedPartition) {
-        if let Err(error) = self.bring_up(preparation, changed).await {
-            // It stays without an owner: clients are told that nobody leads it here.
-            let name = &changed.name;
-            tracing::error!(topic = %name.topic, partition = %name.partition, %error, "offline");
-            if error.is_disk_failure() {
-                self.core.volumes[changed.directory].fail(error);
+    async fn bring_up_or_say(&self, view: &ClusterView, mut changed: ChangedPartition) {
+        let unopened = self.unopened.borrow_mut().remove(&changed.key);
+        let is_known = unopened.is_some();
+        if let Some(unopened) = unopened {
+            // What was found of it at the start still holds.
+            changed.opening = unopened.opening;
+        }
+        let name = &changed.name;
+        match self.bring_up(view, &changed).await {
+            Ok(()) if is_known => {
+                tracing::info!(topic = %name.topic, partition = %name.partition, "online again");
             }
+            Ok(()) => {}
+            Err(error) => {
+                // It stays without an owner: clients are told that nobody leads it here.
+                if !is_known {
+                    tracing::error!(topic = %name.topic, partition = %name.partition, %error, "offline");
+                }
+                if error.is_full() {
+                    self.unopened.borrow_mut().insert(changed.key, changed);
+                } else if error.is_disk_failure() {
+                    self.core.volumes[changed.directory].fail(error);
+                }
+            }
+        }
+    }
+
+    /// Tries partitions again that a full disk has kept from being opened.
+    async fn open_again(&self) {
+        let unopened: Vec<_> = self.unopened.borrow().values().cloned().collect();
+        for changed in unopened {
+            self.bring_up_or_say(&self.core.view(), changed).await;
         }
     }
 
     /// Opens or makes the partition's log, or tells the partition what changed.
     async fn bring_up(
         &self,
-        preparation: &Preparation,
+        view: &ClusterView,
         changed: &ChangedPartition,
     ) -> Result<(), StorageError> {
         let core = &self.core;
-        let view = &preparation.view;
         let (topic_id, index) = changed.key;
         let known = view.image.topic_by_id(topic_id).and_then(|topic| topic.partitions.get(&index));
         let (Some(metadata), Some(settings)) = (known, view.settings_of(topic_id)) else {
