@@ -5,6 +5,7 @@ mod admin_http;
 pub mod cli;
 pub mod config;
 mod controller_core;
+mod coordinator;
 mod cores;
 pub mod format;
 mod handlers;

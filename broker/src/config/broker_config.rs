@@ -8,10 +8,12 @@ use protocol::model::BrokerId;
 use reactor::net::SocketAddr;
 
 use super::connections::HostAddresses;
+use super::groups;
 use super::listener::{Endpoint, Listener, ListenerError};
 use super::memory::MemoryFloor;
 use super::metadata_log::MetadataLogConfig;
 use super::properties::Properties;
+use crate::coordinator::group::GroupConfig;
 use crate::quota::Windows;
 
 /// What one node runs with. Durations in milliseconds and sizes in bytes, as Kafka's keys have them.
@@ -62,6 +64,7 @@ pub struct BrokerConfig {
     pub partition_count_default: i32,
     pub replication_factor_default: i16,
     pub metadata_log: MetadataLogConfig,
+    pub groups: GroupConfig,
     /// Before the first of what is done from time to time.
     pub initial_task_delay_ms: u64,
     pub retention_check_ms: u64,
@@ -186,6 +189,7 @@ impl BrokerConfig {
             replication_factor_default: reader.integer("default.replication.factor").unwrap_or(1)
                 as i16,
             metadata_log: MetadataLogConfig::read(&reader),
+            groups: groups::read(&reader),
             initial_task_delay_ms: reader.duration_ms("log.initial.task.delay.ms"),
             retention_check_ms: reader.duration_ms("log.retention.check.interval.ms"),
             producer_id_expiration_check_ms: reader

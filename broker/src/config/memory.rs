@@ -24,11 +24,13 @@ pub struct MemoryFloor {
     pub answers: usize,
     /// Some thousand requests at once, or one that names some ten thousand partitions.
     pub parked: usize,
+    /// Some ten thousand committed offsets, or some thousand members of groups.
+    pub groups: usize,
 }
 
 impl Default for MemoryFloor {
     fn default() -> Self {
-        MemoryFloor { chunks: 32 << 20, answers: 16 << 20, parked: 16 << 20 }
+        MemoryFloor { chunks: 32 << 20, answers: 16 << 20, parked: 16 << 20, groups: 4 << 20 }
     }
 }
 
@@ -54,6 +56,8 @@ pub struct MemoryShares {
     pub parked: usize,
     /// The log that is being compacted: its keys, and what of it is on its way.
     pub compaction: usize,
+    /// What coordinators know of groups. Counted coarsely.
+    pub groups: usize,
 }
 
 /// The configured memory cannot hold what the rest of the configuration asks for.
@@ -79,12 +83,14 @@ impl MemoryShares {
         let spare = (memory_size_bytes / core_count).saturating_sub(least.sum());
         // Chunks are what more memory is good for: records that are read again are not read from disk.
         let (frames, answers, parked, compaction) = (spare / 8, spare / 4, spare / 16, spare / 16);
+        let groups = spare / 16;
         MemoryShares {
             frames: least.frames + frames,
-            chunks: least.chunks + (spare - frames - answers - parked - compaction),
+            chunks: least.chunks + (spare - frames - answers - parked - compaction - groups),
             answers: least.answers + answers,
             parked: least.parked + parked,
             compaction: least.compaction + compaction,
+            groups: least.groups + groups,
         }
     }
 
@@ -98,6 +104,7 @@ impl MemoryShares {
             answers: config.memory_floor.answers.max(batches),
             parked: config.memory_floor.parked,
             compaction: CompactionMemory::needed(config.message_size_bytes_max),
+            groups: config.memory_floor.groups,
         }
     }
 
@@ -107,7 +114,7 @@ impl MemoryShares {
     }
 
     pub fn sum(&self) -> usize {
-        self.frames + self.chunks + self.answers + self.parked + self.compaction
+        self.frames + self.chunks + self.answers + self.parked + self.compaction + self.groups
     }
 
     /// The memory of a node of `core_count` cores on a host that has `host_size_bytes`.
@@ -159,10 +166,10 @@ mod tests {
             ("", 2, 64 * GIB, Ok(2 * GIB)),
             ("", 32, 64 * GIB, Ok(16 * GIB)),
             (small_frames, 2, 2 * GIB, Ok(GIB / 2)),
-            (small_frames, 2, GIB / 2, Ok(195_035_328)), // the least that works
-            ("", 2, GIB / 4, Err(393_216_192)),
-            ("millrace.memory.bytes=393216192", 2, GIB / 4, Ok(393_216_192)),
-            ("millrace.memory.bytes=393216191", 2, 64 * GIB, Err(393_216_192)),
+            (small_frames, 2, GIB / 2, Ok(203_423_936)), // the least that works
+            ("", 2, GIB / 4, Err(401_604_800)),
+            ("millrace.memory.bytes=401604800", 2, GIB / 4, Ok(401_604_800)),
+            ("millrace.memory.bytes=401604799", 2, 64 * GIB, Err(401_604_800)),
             (
                 "millrace.memory.bytes=268435456\nsocket.request.max.bytes=16777216",
                 2,
@@ -178,7 +185,7 @@ mod tests {
             MemoryShares::node_size_bytes(&config("millrace.memory.bytes=1000000"), 1, GIB);
         assert_eq!(
             refused.expect_err("too little").to_string(),
-            "millrace.memory.bytes=1000000 is too little: 196608096 are needed for 1 cores with \
+            "millrace.memory.bytes=1000000 is too little: 200802400 are needed for 1 cores with \
              socket.request.max.bytes=104857600 and message.max.bytes=1048588; set at least that, or \
              lower these"
         );
@@ -187,7 +194,7 @@ mod tests {
     #[test]
     fn shares_add_up_to_no_more_than_the_node_has() {
         let config = config("");
-        for (memory, core_count) in [(393_216_192, 2), (1 << 30, 2), (1 << 36, 16), (0, 1)] {
+        for (memory, core_count) in [(401_604_800, 2), (1 << 30, 2), (1 << 36, 16), (0, 1)] {
             let shares = MemoryShares::new(memory, core_count, &config);
             let least = MemoryShares::least(&config).sum();
             assert!(shares.sum() <= (memory / core_count).max(least), "{shares:?} of {memory}");

@@ -3,6 +3,7 @@
 
 mod broker_config;
 mod connections;
+mod groups;
 mod listener;
 mod memory;
 mod metadata_log;

@@ -21,6 +21,7 @@ use super::message::{CoreReply, CoreRequest};
 use super::view::ClusterView;
 use crate::config::{BrokerConfig, MemoryShares};
 use crate::controller_core::ControllerCore;
+use crate::coordinator::group::GroupCoordinator;
 use crate::handlers::FetchSessions;
 use crate::memory::{AnswerMemory, Lent, MemoryInUse, Patience, RequestMemory, Sends};
 use crate::metrics::CoreCounts;
@@ -64,6 +65,8 @@ pub struct Core {
     pub compaction: CompactionMemory,
     /// What clients of this core's connections read, and what they were told of it.
     pub fetch_sessions: FetchSessions,
+    /// The groups that this core coordinates.
+    pub groups: GroupCoordinator,
     /// What this core's connections are sending.
     pub sends: Sends,
     /// How fast those clients are that this core keeps count of.
@@ -109,6 +112,7 @@ impl Core {
             config.fetch_session_count_max,
             sessions_size_bytes,
         );
+        let groups = GroupCoordinator::new(config.groups.clone());
         let quotas = Sensors::new(config.quota_windows);
         let answers = AnswerMemory::new(index, node.memory.answers);
         let compaction = CompactionMemory::new(node.memory.compaction);
@@ -124,6 +128,7 @@ impl Core {
             answers,
             compaction,
             fetch_sessions,
+            groups,
             sends: Sends::default(),
             quotas,
             counts: CoreCounts::new(),
@@ -234,6 +239,7 @@ impl Core {
             answers: self.answers.in_use(),
             parked: self.requests.in_use() + self.fetch_sessions.in_use(),
             compaction: self.compaction.in_use(),
+            groups: self.groups.in_use(),
         }
     }
 

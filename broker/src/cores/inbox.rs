@@ -59,6 +59,7 @@ pub async fn run(core: Rc<Core>, mut inbox: Inbox<CoreRequest, CoreReply>, targe
                 serve_remote(&core, question, reply);
             }
             (CoreRequest::Quota(question), Some(reply)) => serve_remote(&core, question, reply),
+            (CoreRequest::Group(question), Some(reply)) => serve_remote(&core, *question, reply),
             (CoreRequest::FinishFetch(key), Some(_)) => core.finish_fetch(key),
             (control, None) => take_note(&core, &targets, control),
             (_, Some(_)) => unreachable!("core {from} sent a control as a request"),
@@ -113,6 +114,7 @@ fn take_note(core: &Rc<Core>, targets: &InboxTargets, control: CoreRequest) {
         | CoreRequest::LogSizes(_)
         | CoreRequest::Controller(_)
         | CoreRequest::Quota(_)
+        | CoreRequest::Group(_)
         | CoreRequest::FinishFetch(_) => unreachable!("a question needs a reply slot"),
     }
 }

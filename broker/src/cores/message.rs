@@ -13,6 +13,7 @@ use storage::{LogOffsets, Opening, TopicPartition};
 
 use super::view::ClusterView;
 use crate::controller_core::ControllerQuestion;
+use crate::coordinator::group::{GroupQuestion, GroupResult};
 use crate::quota::QuotaQuestion;
 use crate::replica::{
     DeleteRecordsParts, DeleteRecordsResult, EpochEndParts, EpochEndResult, FetchAnswer, FetchKey,
@@ -32,6 +33,7 @@ pub enum CoreRequest {
     LogSizes(LogSizes),
     Controller(ControllerQuestion),
     Quota(QuotaQuestion),
+    Group(Box<GroupQuestion>),
     /// A fetch that was asked for shall answer with what it has. Not through the control lane, where it
     /// would overtake its fetch; nothing is replied.
     FinishFetch(FetchKey),
@@ -134,4 +136,5 @@ pub enum CoreReply {
     LogSizes(Vec<LogSize>),
     Controller(Response),
     Quota(Option<Duration>),
+    Group(Box<GroupResult>),
 }

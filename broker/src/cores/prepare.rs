@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::error_code::ErrorCode;
-use protocol::model::{Offset, Uuid};
+use protocol::model::{Offset, TopicId, Uuid};
+use protocol::wire::WireString;
 use reactor::sync::Notify;
 use storage::{PartitionLog, StorageError};
 
@@ -16,6 +17,7 @@ use super::core::Core;
 use super::message::{ChangedPartition, CoreRequest, Preparation};
 use super::together::together;
 use super::view::ClusterView;
+use crate::coordinator::group::OFFSETS_TOPIC;
 use crate::replica::{Partition, PartitionKey};
 
 /// How long after a full disk a log is opened again that it has kept from being opened.
@@ -77,7 +79,11 @@ impl Preparer {
         let view =
             self.prepared.borrow_mut().take().expect("a view is prepared before it is shown");
         assert_eq!(view.version(), version, "views are shown in their order");
+        let gone = gone_topics(&self.core.view(), &view);
         self.core.show(view);
+        if !gone.is_empty() {
+            self.core.groups.forget_topics(&self.core, &gone);
+        }
         let shown = CoreRequest::Shown { from: self.core.index, version };
         self.core.mesh.control(self.core.node.controller_core, shown);
         if self.has_recovered.replace(false) {
@@ -90,6 +96,7 @@ impl Preparer {
     async fn prepare(self: Rc<Self>, preparation: Arc<Preparation>) {
         let core = &self.core;
         for key in &preparation.removed {
+            core.groups.let_go(core, key);
             self.unopened.borrow_mut().remove(key);
         }
         let removed: Vec<_> =
@@ -185,9 +192,19 @@ impl Preparer {
             settings.clone(),
             core.tasks.clone(),
         );
-        core.own(changed.key, partition);
+        core.own(changed.key, partition.clone());
+        if changed.name.topic == OFFSETS_TOPIC {
+            core.groups.take_over(core, changed.key, partition);
+        }
         Ok(())
     }
+}
+
+/// Topics that `before` has and `after` has not, by name and id.
+fn gone_topics(before: &ClusterView, after: &ClusterView) -> Vec<(WireString, TopicId)> {
+    let topics = before.image.topics();
+    let gone = topics.iter().filter(|topic| after.image.topic_by_id(topic.id).is_none());
+    gone.map(|topic| ((*topic.name).into(), topic.id)).collect()
 }
 
 /// Ends a partition whose topic is gone, and deletes its log.

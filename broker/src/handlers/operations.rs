@@ -5,6 +5,9 @@
 /// Source: `AclEntry.supportedOperations`.
 pub const TOPIC: i32 = bits(&[3, 4, 5, 6, 7, 8, 10, 11]);
 
+/// READ, DELETE, DESCRIBE, DESCRIBE_CONFIGS, ALTER_CONFIGS.
+pub const GROUP: i32 = bits(&[3, 6, 8, 10, 11]);
+
 /// CREATE, ALTER, DESCRIBE, CLUSTER_ACTION, DESCRIBE_CONFIGS, ALTER_CONFIGS, IDEMPOTENT_WRITE.
 pub const CLUSTER: i32 = bits(&[5, 7, 8, 9, 10, 11, 12]);
 
@@ -31,7 +34,7 @@ mod tests {
 
     #[test]
     fn sets_are_those_of_a_kafka_without_an_authoriser() {
-        assert_eq!((TOPIC, CLUSTER), (3576, 8096));
+        assert_eq!((TOPIC, GROUP, CLUSTER), (3576, 3400, 8096));
         assert_eq!((asked(true, TOPIC), asked(false, TOPIC)), (3576, i32::MIN));
     }
 }

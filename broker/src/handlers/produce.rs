@@ -20,6 +20,7 @@ use protocol::record_batch::{
 use protocol::wire::Records;
 
 use super::current_leader::{CurrentLeaders, LeaderEndpoint};
+use super::metadata::INTERNAL_TOPICS;
 use super::request::{Answer, Refusal, Reply, RequestContext, RequestHead};
 use super::route::{self, ByCore, Route};
 use crate::cores::{Awaiting, ClusterView, Core};
@@ -33,6 +34,9 @@ const ZSTD_VERSION: i16 = 7;
 const CURRENT_LEADER_VERSION: i16 = 10;
 /// The first version that names topics by id.
 const TOPIC_ID_VERSION: i16 = 13;
+
+/// The client id of Kafka's tools where they may do more than others.
+const ADMIN_CLIENT: &str = "__admin_client";
 
 /// What a compressed batch of a compacted topic may grow to while its keys are looked at.
 const DECOMPRESSED_SIZE_BYTES_MAX: usize = 256 * 1024 * 1024;
@@ -128,6 +132,7 @@ fn plan(
             let found = find(&view, broker, head.version, &topic.name, topic.topic_id, data.index)
                 .and_then(|route| {
                     check_request(request.acks, request.transactional_id.is_some())?;
+                    check_not_internal(&view, head, route)?;
                     let settings = view
                         .settings_of(route.key.0)
                         .ok_or_else(|| refused(ErrorCode::UnknownTopicOrPartition, None))?;
@@ -199,6 +204,21 @@ fn check_request(acks: i16, transactional: bool) -> Result<(), ProduceResult> {
         return Err(refused(ErrorCode::InvalidTxnState, Some(message.to_owned())));
     }
     Ok(())
+}
+
+/// Kafka's own topics are written by brokers, and by its tools. Source: `ReplicaManager.appendRecordsToLeader`.
+fn check_not_internal(
+    view: &ClusterView,
+    head: &RequestHead,
+    route: Route,
+) -> Result<(), ProduceResult> {
+    let topic = view.image.topic_by_id(route.key.0);
+    let is_internal = topic.is_some_and(|topic| INTERNAL_TOPICS.contains(&&*topic.name));
+    if !is_internal || head.client_id.as_deref() == Some(ADMIN_CLIENT) {
+        return Ok(());
+    }
+    let message = "clients do not write to internal topics";
+    Err(refused(ErrorCode::InvalidTopicException, Some(message.to_owned())))
 }
 
 /// That a batch, which its topic allows, can be kept and sent with the memory there is.

@@ -9,7 +9,8 @@ use bytes::Bytes;
 use controller::quota::Mutator;
 use protocol::api::ApiKey;
 use protocol::header;
-use protocol::wire::{ApiMessage, DecodeError, Decoder, EncodeError};
+use protocol::wire::{ApiMessage, DecodeError, Decoder, EncodeError, WireString};
+use reactor::net::IpAddr;
 use reactor::sync::Event;
 
 use super::{api_versions, table};
@@ -29,6 +30,8 @@ pub struct RequestContext {
     pub granted_bytes: usize,
     /// The most that it could get.
     pub granted_bytes_max: usize,
+    /// Where the client is, as Kafka writes it.
+    pub client_host: Rc<str>,
     /// Of the connection.
     pub throttle: Rc<Throttle>,
     /// Set when nothing more is read from the connection: what can wait no longer does.
@@ -41,6 +44,8 @@ pub struct RequestHead {
     pub api_key: ApiKey,
     pub version: i16,
     pub correlation_id: i32,
+    /// What the client calls itself.
+    pub client_id: Option<WireString>,
     /// Of its API on this core.
     pub counts: Rc<ApiCounts>,
     /// Who asks; `None` where nobody is limited.
@@ -158,13 +163,14 @@ impl RequestHead {
 
 impl RequestContext {
     /// Of a connection, before it has asked for anything.
-    pub fn new(core: &Rc<Core>) -> Self {
+    pub fn new(core: &Rc<Core>, client: IpAddr) -> Self {
         let ending = Event::new();
         let throttle = Rc::new(Throttle::new(ending.clone()));
         RequestContext {
             core: core.clone(),
             granted_bytes: 0,
             granted_bytes_max: 0,
+            client_host: client_host(client).into(),
             throttle,
             ending,
         }
@@ -192,6 +198,7 @@ pub async fn serve(context: &RequestContext, frame: Bytes) -> Result<Served, Ref
         api_key,
         version: header.request_api_version,
         correlation_id: header.correlation_id,
+        client_id: header.client_id.clone(),
         counts: counts.clone(),
         client: context
             .core
@@ -200,7 +207,7 @@ pub async fn serve(context: &RequestContext, frame: Bytes) -> Result<Served, Ref
     };
     counts.asked();
     if api_key != ApiKey::Fetch {
-        let serving = serve_granted(context, &head, decoder, Patience::Prompt);
+        let serving = serve_granted(context, &head, decoder, patience_of(api_key));
         let (answer, granted) = match &head.client {
             None => serving.await?,
             Some(client) => {
@@ -222,6 +229,25 @@ pub async fn serve(context: &RequestContext, frame: Bytes) -> Result<Served, Ref
         None => Box::pin(on_demand),
     };
     Ok(Served { answer: Answer::OnDemand(on_demand), granted: None, counts })
+}
+
+/// Those who wait for others of their group do so without the memory of those who do not.
+fn patience_of(api_key: ApiKey) -> Patience {
+    match api_key {
+        ApiKey::JoinGroup | ApiKey::SyncGroup => Patience::MayPark,
+        _ => Patience::Prompt,
+    }
+}
+
+/// `address` as Java writes it, which Kafka's tools show: a slash, and no group of zeros left out.
+fn client_host(address: IpAddr) -> String {
+    match address.to_canonical() {
+        IpAddr::V4(address) => format!("/{address}"),
+        IpAddr::V6(address) => {
+            let groups = address.segments().map(|group| format!("{group:x}"));
+            format!("/{}", groups.join(":"))
+        }
+    }
 }
 
 /// `answer` to a client that may be limited: how long it was worked on counts.

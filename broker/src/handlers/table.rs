@@ -8,25 +8,29 @@ use std::pin::Pin;
 use protocol::api::ApiKey;
 use protocol::messages::{
     AlterClientQuotasRequest, AlterConfigsRequest, AlterPartitionReassignmentsRequest,
-    ApiVersionsRequest, CreatePartitionsRequest, CreateTopicsRequest, DeleteRecordsRequest,
-    DeleteTopicsRequest, DescribeClientQuotasRequest, DescribeClusterRequest,
-    DescribeConfigsRequest, DescribeLogDirsRequest, DescribeProducersRequest,
-    DescribeQuorumRequest, DescribeTopicPartitionsRequest, ElectLeadersRequest, FetchRequest,
-    FindCoordinatorRequest, IncrementalAlterConfigsRequest, InitProducerIdRequest,
-    ListConfigResourcesRequest, ListOffsetsRequest, ListPartitionReassignmentsRequest,
-    MetadataRequest, OffsetForLeaderEpochRequest, ProduceRequest, UnregisterBrokerRequest,
-    UpdateFeaturesRequest,
+    ApiVersionsRequest, CreatePartitionsRequest, CreateTopicsRequest, DeleteGroupsRequest,
+    DeleteRecordsRequest, DeleteTopicsRequest, DescribeClientQuotasRequest, DescribeClusterRequest,
+    DescribeConfigsRequest, DescribeGroupsRequest, DescribeLogDirsRequest,
+    DescribeProducersRequest, DescribeQuorumRequest, DescribeTopicPartitionsRequest,
+    ElectLeadersRequest, FetchRequest, FindCoordinatorRequest, HeartbeatRequest,
+    IncrementalAlterConfigsRequest, InitProducerIdRequest, JoinGroupRequest, LeaveGroupRequest,
+    ListConfigResourcesRequest, ListGroupsRequest, ListOffsetsRequest,
+    ListPartitionReassignmentsRequest, MetadataRequest, OffsetCommitRequest, OffsetDeleteRequest,
+    OffsetFetchRequest, OffsetForLeaderEpochRequest, ProduceRequest, SyncGroupRequest,
+    UnregisterBrokerRequest, UpdateFeaturesRequest,
 };
 use protocol::wire::{Decoder, Message};
 
 use super::request::{Answer, Refusal, RequestContext, RequestHead};
 use super::{
     alter_client_quotas, alter_configs, alter_partition_reassignments, api_versions,
-    create_partitions, create_topics, delete_records, delete_topics, describe_client_quotas,
-    describe_cluster, describe_configs, describe_log_dirs, describe_producers, describe_quorum,
-    describe_topic_partitions, elect_leaders, fetch, find_coordinator, incremental_alter_configs,
-    init_producer_id, list_config_resources, list_offsets, list_partition_reassignments, metadata,
-    offset_for_leader_epoch, produce, unregister_broker, update_features,
+    create_partitions, create_topics, delete_groups, delete_records, delete_topics,
+    describe_client_quotas, describe_cluster, describe_configs, describe_groups, describe_log_dirs,
+    describe_producers, describe_quorum, describe_topic_partitions, elect_leaders, fetch,
+    find_coordinator, heartbeat, incremental_alter_configs, init_producer_id, join_group,
+    leave_group, list_config_resources, list_groups, list_offsets, list_partition_reassignments,
+    metadata, offset_commit, offset_delete, offset_fetch, offset_for_leader_epoch, produce,
+    sync_group, unregister_broker, update_features,
 };
 
 type Served = Pin<Box<dyn Future<Output = Result<Answer, Refusal>>>>;
@@ -101,7 +105,15 @@ pub static HANDLERS: &[Handler] = &[
     overlaps!(Fetch, fetch, FetchRequest, *fetch::VERSIONS.start()),
     answers!(ListOffsets, list_offsets, ListOffsetsRequest),
     answers!(Metadata, metadata, MetadataRequest),
+    answers!(OffsetCommit, offset_commit, OffsetCommitRequest),
+    answers!(OffsetFetch, offset_fetch, OffsetFetchRequest),
     answers!(FindCoordinator, find_coordinator, FindCoordinatorRequest),
+    answers!(JoinGroup, join_group, JoinGroupRequest),
+    answers!(Heartbeat, heartbeat, HeartbeatRequest),
+    answers!(LeaveGroup, leave_group, LeaveGroupRequest),
+    answers!(SyncGroup, sync_group, SyncGroupRequest),
+    answers!(DescribeGroups, describe_groups, DescribeGroupsRequest),
+    answers!(ListGroups, list_groups, ListGroupsRequest),
     answers!(ApiVersions, api_versions, ApiVersionsRequest),
     answers!(CreateTopics, create_topics, CreateTopicsRequest),
     answers!(DeleteTopics, delete_topics, DeleteTopicsRequest),
@@ -112,6 +124,7 @@ pub static HANDLERS: &[Handler] = &[
     answers!(AlterConfigs, alter_configs, AlterConfigsRequest),
     answers!(DescribeLogDirs, describe_log_dirs, DescribeLogDirsRequest),
     answers!(CreatePartitions, create_partitions, CreatePartitionsRequest),
+    answers!(DeleteGroups, delete_groups, DeleteGroupsRequest),
     answers!(ElectLeaders, elect_leaders, ElectLeadersRequest),
     answers!(IncrementalAlterConfigs, incremental_alter_configs, IncrementalAlterConfigsRequest),
     answers!(
@@ -124,6 +137,7 @@ pub static HANDLERS: &[Handler] = &[
         list_partition_reassignments,
         ListPartitionReassignmentsRequest
     ),
+    answers!(OffsetDelete, offset_delete, OffsetDeleteRequest),
     answers!(DescribeClientQuotas, describe_client_quotas, DescribeClientQuotasRequest),
     answers!(AlterClientQuotas, alter_client_quotas, AlterClientQuotasRequest),
     answers!(DescribeQuorum, describe_quorum, DescribeQuorumRequest),
@@ -244,8 +258,14 @@ mod tests {
          consumer that seeks there gets OFFSET_OUT_OF_RANGE |\n\
          | all but Produce, Fetch and those that make or delete topics | more than `request_percentage` \
          allows | how long to wait | 0, and the connection is not read for as long | ADR 0161 |\n\
-         | FindCoordinator | any group or transaction | its coordinator | COORDINATOR_NOT_AVAILABLE | there \
-         are no coordinators yet |\n";
+         | FindCoordinator | a group, where `__consumer_offsets` is made by asking | \
+         COORDINATOR_NOT_AVAILABLE, and the client asks again | the coordinator | as with Metadata |\n\
+         | FindCoordinator | a transaction or a share group | its coordinator | COORDINATOR_NOT_AVAILABLE | \
+         there are no such coordinators yet |\n\
+         | JoinGroup, SyncGroup | again, while the member's last one is parked | the last one is never \
+         answered | REBALANCE_IN_PROGRESS for the last one | nobody waits for ever |\n\
+         | JoinGroup | without a protocol, of a group that is not there | INCONSISTENT_GROUP_PROTOCOL, and \
+         the group is there from then on | INCONSISTENT_GROUP_PROTOCOL | a refused request changes nothing |\n";
 
     #[test]
     #[expect(clippy::disallowed_methods, reason = "a test reads and writes the page on disk")]

@@ -10,10 +10,13 @@ pub struct MemoryInUse {
     pub answers: usize,
     pub parked: usize,
     pub compaction: usize,
+    /// Counted coarsely. What was once accepted is loaded whatever it takes.
+    pub groups: usize,
 }
 
 impl MemoryInUse {
-    /// INV-13: no use takes more than its share, so that all together stay below the node's memory.
+    /// INV-13: no use takes more than its share, so that all together stay below the node's memory. Groups
+    /// take no more members and offsets once they have theirs.
     pub fn check(&self, shares: &MemoryShares) {
         for (name, used, share) in [
             ("frames", self.frames, shares.frames),

@@ -167,7 +167,14 @@ mod tests {
             process: None,
             watchdog_kicks: 0,
             log_dirs: vec![log_dir.into()],
-            memory: MemoryShares { frames: 1, chunks: 2, answers: 3, parked: 4, compaction: 5 },
+            memory: MemoryShares {
+                frames: 1,
+                chunks: 2,
+                answers: 3,
+                parked: 4,
+                compaction: 5,
+                groups: 6,
+            },
             cores: vec![None],
         }
     }

@@ -95,11 +95,11 @@ families! {
             "Requests of the core that wait for a place on their way to another one." =>
             |node, rows| cores(node, rows, |core| core.waiting_messages);
         Gauge "millrace_memory_used_bytes" ["core", "use"]
-            "Memory in use, by what millrace.memory.bytes is divided into: frames (requests as they are read), chunks (what was appended, and the cache), answers (until they are sent), parked (requests that wait), compaction (keys, and what is rewritten)." =>
+            "Memory in use, by what millrace.memory.bytes is divided into: frames (requests as they are read), chunks (what was appended, and the cache), answers (until they are sent), parked (requests that wait), compaction (keys, and what is rewritten), groups (members and committed offsets, coarsely)." =>
             |node, rows| {
                 for (index, core) in node.answers() {
                     let used = core.memory;
-                    for (name, bytes) in memory_uses(used.frames, used.chunks, used.answers, used.parked, used.compaction) {
+                    for (name, bytes) in memory_uses(used.frames, used.chunks, used.answers, used.parked, used.compaction, used.groups) {
                         rows.value(&[&index, &name], bytes);
                     }
                 }
@@ -109,7 +109,7 @@ families! {
             |node, rows| {
                 let limit = node.memory;
                 for (index, _) in node.answers() {
-                    for (name, bytes) in memory_uses(limit.frames, limit.chunks, limit.answers, limit.parked, limit.compaction) {
+                    for (name, bytes) in memory_uses(limit.frames, limit.chunks, limit.answers, limit.parked, limit.compaction, limit.groups) {
                         rows.value(&[&index, &name], bytes);
                     }
                 }
@@ -302,13 +302,15 @@ fn memory_uses(
     answers: usize,
     parked: usize,
     compaction: usize,
-) -> [(&'static str, usize); 5] {
+    groups: usize,
+) -> [(&'static str, usize); 6] {
     [
         ("frames", frames),
         ("chunks", chunks),
         ("answers", answers),
         ("parked", parked),
         ("compaction", compaction),
+        ("groups", groups),
     ]
 }
 

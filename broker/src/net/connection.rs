@@ -57,7 +57,7 @@ pub async fn serve(core: Rc<Core>, stream: TcpStream) {
     let peer = stream.peer_address();
     let stream = Rc::new(stream);
     let window = Queue::new(WINDOW_REQUESTS_MAX);
-    let context = RequestContext::new(&core);
+    let context = RequestContext::new(&core, peer.ip());
     let activity = Activity::watch(&core, &stream, &context.ending);
     let ended = Event::new();
     core.tasks.spawn({

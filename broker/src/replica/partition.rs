@@ -8,6 +8,7 @@ use std::sync::Arc;
 use protocol::error_code::ErrorCode;
 use protocol::model::{LeaderEpoch, Offset, PartitionId, TimestampMs, TopicId};
 use protocol::record_batch::{Compression, Depth, RecordBatch};
+use reactor::sync::{OneshotReceiver, oneshot};
 use reactor::task::Group;
 use storage::{
     AppendAsLeader, AppendError, Appended, Origin, PartitionLog, RaiseLogStartError, StorageError,
@@ -16,6 +17,7 @@ use storage::{
 use super::acks::{ProduceResult, ProduceWait};
 use super::passed_over::PassedOver;
 use super::watch::FetchWatch;
+use crate::cores::{Deadlines, ReplyTo};
 use crate::metrics::Count;
 
 /// What a topic's configuration means for serving it.
@@ -70,6 +72,7 @@ type AckWaiter = (Rc<ProduceWait>, usize);
 
 struct BacklogEntry {
     batches: Vec<RecordBatch>,
+    origin: Origin,
     until_durable: bool,
     wait: Rc<ProduceWait>,
     part: usize,
@@ -180,23 +183,45 @@ impl Partition {
         wait: &Rc<ProduceWait>,
         part: usize,
     ) {
+        let wait = wait.clone();
+        let origin = Origin::Client;
+        self.append_or_queue(BacklogEntry { batches, origin, until_durable, wait, part });
+    }
+
+    /// Appends what this broker itself has to say, in the same order as all else. The answer comes when it
+    /// is flushed and below the high watermark, or never will be. A full disk does not keep it: it takes
+    /// its blocks from the reserve (DESIGN.md section 6).
+    pub fn append_own(
+        self: &Rc<Self>,
+        batch: RecordBatch,
+        deadlines: Rc<Deadlines>,
+    ) -> OneshotReceiver<Vec<ProduceResult>> {
+        let (sender, receiver) = oneshot();
+        let unset = ProduceResult::refused(ErrorCode::UnknownServerError, None);
+        let wait = ProduceWait::new(vec![unset], ReplyTo::Here(sender), deadlines);
+        self.append_or_queue(BacklogEntry {
+            batches: vec![batch],
+            origin: Origin::Coordinator,
+            until_durable: true,
+            wait,
+            part: 0,
+        });
+        receiver
+    }
+
+    fn append_or_queue(self: &Rc<Self>, entry: BacklogEntry) {
         if let Some(error) = self.withdrawn.get() {
-            wait.settle(part, ProduceResult::refused(error, None));
+            entry.wait.settle(entry.part, ProduceResult::refused(error, None));
             return;
         }
         if self.backlog.borrow().is_empty() {
-            let ready = std::pin::pin!(self.log.ready_for_append(size_of(&batches)));
-            match resolved(ready) {
-                Some(Ok(())) => return self.append_now(&batches, until_durable, wait, part),
-                Some(Err(error)) => {
-                    self.passed_over.refuse(&batches, reactor::now());
-                    return wait.settle(part, refusal(&error.into()));
-                }
-                None => {}
+            let ready = std::pin::pin!(self.log.ready_for_append(size_of(&entry.batches)));
+            if let Some(ready) = resolved(ready) {
+                return self.append_if_ready(&entry, ready);
             }
         }
         let mut backlog = self.backlog.borrow_mut();
-        backlog.push_back(BacklogEntry { batches, until_durable, wait: wait.clone(), part });
+        backlog.push_back(entry);
         if backlog.len() == 1 {
             let partition = self.clone();
             self.tasks.spawn(async move { partition.drain_backlog().await });
@@ -209,32 +234,32 @@ impl Partition {
             let Some(size_bytes) = next else { return };
             let ready = self.log.ready_for_append(size_bytes).await;
             let mut backlog = self.backlog.borrow_mut();
-            let Some(BacklogEntry { batches, until_durable, wait, part }) = backlog.pop_front()
-            else {
-                return;
-            };
+            let Some(entry) = backlog.pop_front() else { return };
             let is_last = backlog.is_empty();
             drop(backlog);
-            match ready {
-                Ok(()) => self.append_now(&batches, until_durable, &wait, part),
-                Err(error) => {
-                    self.passed_over.refuse(&batches, reactor::now());
-                    wait.settle(part, refusal(&error.into()));
-                }
-            }
+            self.append_if_ready(&entry, ready);
             if is_last {
                 return;
             }
         }
     }
 
-    fn append_now(
-        &self,
-        batches: &[RecordBatch],
-        until_durable: bool,
-        wait: &Rc<ProduceWait>,
-        part: usize,
-    ) {
+    fn append_if_ready(&self, entry: &BacklogEntry, ready: Result<(), StorageError>) {
+        match ready {
+            Ok(()) => self.append_now(entry),
+            Err(error) if error.is_full() && entry.origin == Origin::Coordinator => {
+                self.append_now(entry);
+            }
+            Err(error) => {
+                self.passed_over.refuse(&entry.batches, reactor::now());
+                entry.wait.settle(entry.part, refusal(&error.into()));
+            }
+        }
+    }
+
+    fn append_now(&self, entry: &BacklogEntry) {
+        let BacklogEntry { batches, origin, until_durable, wait, part } = entry;
+        let (until_durable, part) = (*until_durable, *part);
         if let Some(due) =
             self.passed_over.due_before(batches, |id| self.log.checks_sequences_of(id))
         {
@@ -247,7 +272,7 @@ impl Partition {
         let now = TimestampMs(reactor::wall_clock());
         let how = AppendAsLeader {
             leader_epoch: self.leader_epoch.get(),
-            origin: Origin::Client,
+            origin: *origin,
             now,
             log_append_time: settings.log_append_time,
         };

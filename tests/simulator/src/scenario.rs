@@ -116,6 +116,7 @@ fn little_memory(random: &mut Random) -> MemoryFloor {
         chunks: (512 << 10) << random.below(3),
         answers: (128 << 10) << random.below(3),
         parked: (128 << 10) << random.below(3),
+        groups: 4 << 20,
     }
 }
 

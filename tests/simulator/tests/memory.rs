@@ -41,7 +41,12 @@ impl World {
         let overrides = "socket.request.max.bytes=200000\nmessage.max.bytes=20000\n";
         let mut broker = BrokerNode::add(&simulation, 2, storage::Settings::default(), overrides)
             .expect("formatted");
-        broker.set_memory(MemoryFloor { chunks: 512 << 10, answers: 256 << 10, parked: 256 << 10 });
+        broker.set_memory(MemoryFloor {
+            chunks: 512 << 10,
+            answers: 256 << 10,
+            parked: 256 << 10,
+            groups: 4 << 20,
+        });
         let clients = simulation.add_node("clients", [10, 0, 0, 2].into());
         let address = broker.address();
         broker.start(&simulation);

@@ -47,13 +47,13 @@ pub const GROUP: &[Key] = keys! {
     "group.coordinator.threads": Int = "4", AtLeast(1), High, ReadOnly, NoEffect;
     /// How long an empty classic group waits for more members before it first shares out
     /// partitions.
-    "group.initial.rebalance.delay.ms": Int = "3000", Any, Medium, ReadOnly, NoEffect;
+    "group.initial.rebalance.delay.ms": Int = "3000", Any, Medium, ReadOnly, Honoured;
     /// The longest session that a member of a classic group may ask for.
-    "group.max.session.timeout.ms": Int = "1800000", Any, Medium, ReadOnly, NoEffect;
+    "group.max.session.timeout.ms": Int = "1800000", Any, Medium, ReadOnly, Honoured;
     /// How many members a classic group may have.
-    "group.max.size": Int = "2147483647", AtLeast(1), Medium, ReadOnly, NoEffect;
+    "group.max.size": Int = "2147483647", AtLeast(1), Medium, ReadOnly, Honoured;
     /// The shortest session that a member of a classic group may ask for.
-    "group.min.session.timeout.ms": Int = "6000", Any, Medium, ReadOnly, NoEffect;
+    "group.min.session.timeout.ms": Int = "6000", Any, Medium, ReadOnly, Honoured;
     /// The shortest time between two assignments of a share group.
     "group.share.assignment.interval.ms": Int = "1000", AtLeast(0), Medium, ClusterWide, NoEffect;
     /// How share groups share out partitions.
@@ -132,23 +132,23 @@ pub const GROUP: &[Key] = keys! {
     /// How long a member of a streams group may be silent before it is removed.
     "group.streams.session.timeout.ms": Int = "45000", AtLeast(1), Medium, ReadOnly, NoEffect;
     /// The longest note that a client may add to an offset.
-    "offset.metadata.max.bytes": Int = "4096", Any, High, ReadOnly, NoEffect;
+    "offset.metadata.max.bytes": Int = "4096", Any, High, ReadOnly, Honoured;
     /// How long a commit of offsets waits for its replicas.
     "offsets.commit.timeout.ms": Int = "5000", AtLeast(1), High, ReadOnly, NoEffect;
     /// How many bytes of committed offsets are read at a time when a coordinator loads.
     "offsets.load.buffer.size": Int = "5242880", AtLeast(1), High, ReadOnly, NoEffect;
     /// How often offsets are looked for that may be forgotten.
-    "offsets.retention.check.interval.ms": Long = "600000", AtLeast(1), High, ReadOnly, NoEffect;
+    "offsets.retention.check.interval.ms": Long = "600000", AtLeast(1), High, ReadOnly, Honoured;
     /// How long the offsets of an empty group are kept.
-    "offsets.retention.minutes": Int = "10080", AtLeast(1), High, ReadOnly, NoEffect;
+    "offsets.retention.minutes": Int = "10080", AtLeast(1), High, ReadOnly, Honoured;
     /// The codec of the topic of committed offsets, as its number.
-    "offsets.topic.compression.codec": Int = "0", Any, High, ReadOnly, NoEffect;
+    "offsets.topic.compression.codec": Int = "0", Any, High, ReadOnly, Honoured;
     /// How many partitions the topic of committed offsets has.
-    "offsets.topic.num.partitions": Int = "50", AtLeast(1), High, ReadOnly, NoEffect;
+    "offsets.topic.num.partitions": Int = "50", AtLeast(1), High, ReadOnly, Honoured;
     /// How many replicas the topic of committed offsets has.
-    "offsets.topic.replication.factor": Short = "3", AtLeast(1), High, ReadOnly, NoEffect;
+    "offsets.topic.replication.factor": Short = "3", AtLeast(1), High, ReadOnly, Honoured;
     /// The size at which a new segment of the topic of committed offsets begins.
-    "offsets.topic.segment.bytes": Int = "104857600", AtLeast(1), High, ReadOnly, NoEffect;
+    "offsets.topic.segment.bytes": Int = "104857600", AtLeast(1), High, ReadOnly, Honoured;
     /// How long a share coordinator gathers writes into one batch; -1 for as long as it has work.
     "share.coordinator.append.linger.ms": Int = "-1", AtLeast(-1), Medium, ReadOnly, NoEffect;
     /// The largest buffer that a share coordinator keeps to use it again.

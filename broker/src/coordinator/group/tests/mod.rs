@@ -1,0 +1,6 @@
+//! The machine by itself.
+
+mod members;
+mod offsets;
+mod roulette;
+mod world;
