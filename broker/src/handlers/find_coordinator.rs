@@ -8,6 +8,7 @@ use protocol::messages::create_topics::CreateTopicsRequest;
 use protocol::messages::find_coordinator::{
     Coordinator, FindCoordinatorRequest, FindCoordinatorResponse,
 };
+use protocol::model::Uuid;
 use protocol::wire::WireString;
 
 use super::request::{Refusal, RequestContext, RequestHead};
@@ -26,6 +27,8 @@ const GROUP: i8 = 0;
 const TRANSACTION: i8 = 1;
 const SHARE: i8 = 2;
 
+const UNKNOWN_KIND: &str = "this type of coordinator is unknown";
+
 /// A node that clients can reach.
 struct Found {
     node_id: i32,
@@ -38,14 +41,21 @@ pub async fn serve(
     head: &RequestHead,
     request: FindCoordinatorRequest,
 ) -> Result<FindCoordinatorResponse, Refusal> {
-    let kind = match request.key_type {
+    let key_type = request.key_type;
+    let kind = match key_type {
         GROUP => make_topic(context, head).await?,
         TRANSACTION => Err(ErrorCode::CoordinatorNotAvailable),
         SHARE if head.version >= SHARE_VERSION => Err(ErrorCode::CoordinatorNotAvailable),
         _ => Err(ErrorCode::InvalidRequest),
     };
+    let find = |key: &WireString| match key_type {
+        SHARE if kind == Err(ErrorCode::CoordinatorNotAvailable) && !is_share_key(key) => {
+            Err(ErrorCode::InvalidRequest)
+        }
+        _ => kind.and_then(|()| find(context, key)),
+    };
     if head.version < BATCH_VERSION {
-        return Ok(match kind.and_then(|()| find(context, &request.key)) {
+        return Ok(match find(&request.key) {
             Ok(Found { node_id, host, port }) => FindCoordinatorResponse {
                 // As Kafka says it.
                 error_message: Some("NONE".into()),
@@ -63,7 +73,9 @@ pub async fn serve(
             },
         });
     }
-    let of_key = |key: WireString| match kind.and_then(|()| find(context, &key)) {
+    // Of a kind that nobody knows the whole request is refused, and that comes with a message.
+    let refusal = (!(GROUP..=SHARE).contains(&key_type)).then(|| UNKNOWN_KIND.into());
+    let of_key = |key: WireString| match find(&key) {
         Ok(Found { node_id, host, port }) => {
             Coordinator { key, node_id, host, port, ..Default::default() }
         }
@@ -72,6 +84,7 @@ pub async fn serve(
             node_id: -1,
             port: -1,
             error_code: error.into(),
+            error_message: refusal.clone().or(Some(WireString::EMPTY)),
             ..Default::default()
         },
     };
@@ -82,8 +95,18 @@ pub async fn serve(
 fn message(error: ErrorCode) -> &'static str {
     match error {
         ErrorCode::CoordinatorNotAvailable => "The coordinator is not available.",
-        _ => "this type of coordinator is unknown",
+        _ => UNKNOWN_KIND,
     }
+}
+
+/// Whether `key` is `group:topic id:partition`. Source: `SharePartitionKey.getInstance`.
+fn is_share_key(key: &str) -> bool {
+    let mut parts = key.split(':');
+    let (group, topic_id, partition) = (parts.next(), parts.next(), parts.next());
+    group.is_some_and(|group| !group.trim().is_empty())
+        && topic_id.is_some_and(|id| id.parse::<Uuid>().is_ok())
+        && partition.is_some_and(|partition| partition.parse::<i32>().is_ok())
+        && parts.next().is_none()
 }
 
 /// Makes the topic of committed offsets where it is missing.

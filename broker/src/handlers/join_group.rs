@@ -42,9 +42,11 @@ pub async fn serve(
             ..JoinGroupResponse::default()
         },
     };
-    if head.version < NULL_PROTOCOL_VERSION && response.protocol_name.is_none() {
-        response.protocol_name = Some(WireString::EMPTY);
-    }
+    let name = response.protocol_name.filter(|name| !name.is_empty());
+    response.protocol_name = match head.version < NULL_PROTOCOL_VERSION {
+        true => Some(name.unwrap_or_default()),
+        false => name,
+    };
     Ok(response)
 }
 

@@ -15,7 +15,7 @@ use super::request::GroupAnswer;
 use super::shard::{GroupShard, Outcome, Waiter};
 
 /// The type of every group that is here, as Kafka names it.
-const CLASSIC: &str = "Classic";
+const CLASSIC: &str = "classic";
 const DEAD: &str = "Dead";
 
 /// From this version on a client knows that a group may not exist.
