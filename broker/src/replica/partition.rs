@@ -248,6 +248,7 @@ impl Partition {
         match ready {
             Ok(()) => self.append_now(entry),
             Err(error) if error.is_full() && entry.origin == Origin::Coordinator => {
+                reactor::mark!(coordinator_goes_on_while_full);
                 self.append_now(entry);
             }
             Err(error) => {

@@ -6,6 +6,8 @@ use reactor::sim::{Client, NodeId, Random, Simulation};
 
 use crate::administrator::Alteration;
 use crate::consumer::{ConsumerPlan, Progress, consume};
+use crate::group::Group;
+use crate::member::Member;
 use crate::producer::produce;
 use crate::scenario::Scenario;
 use crate::topic::{Role, Topic, TopicPlan};
@@ -27,6 +29,9 @@ pub struct Clients<'a> {
     joined: usize,
     pub producers: Vec<Client<()>>,
     pub consumers: Vec<Reader>,
+    /// The group that reads the first topic, and its members.
+    pub group: Rc<Group>,
+    pub members: Vec<Client<()>>,
     /// A topic is being deleted and made again.
     pub replacing: Option<Client<Option<()>>>,
     /// Records are being deleted.
@@ -50,6 +55,8 @@ impl<'a> Clients<'a> {
         nodes: &'a [NodeId],
         workload: &'a Rc<Workload>,
     ) -> Self {
+        let read = &scenario.topics[0];
+        let group = Rc::new(Group::new("readers", &read.name, read.partition_count));
         Clients {
             simulation,
             scenario,
@@ -58,6 +65,8 @@ impl<'a> Clients<'a> {
             joined: 0,
             producers: Vec::new(),
             consumers: Vec::new(),
+            group,
+            members: Vec::new(),
             replacing: None,
             trimming: None,
             altering: None,
@@ -75,6 +84,13 @@ impl<'a> Clients<'a> {
 
     pub fn start_all(&mut self) {
         self.join_new_topics();
+        for (index, instance_id) in self.scenario.members.iter().enumerate() {
+            let random = self.simulation.random(&format!("member-{index}"));
+            let (workload, group) = (self.workload.clone(), self.group.clone());
+            let member = Member::new(workload, group, random, instance_id.as_deref());
+            let node = self.nodes[index % self.nodes.len()];
+            self.members.push(self.simulation.spawn_client(node, member.run()));
+        }
     }
 
     /// Has the newest topic that may be deleted deleted and made again, unless that is under way.

@@ -25,6 +25,8 @@ pub enum Fault {
     /// The host loses power right when a client hears of an acknowledgement, on a slow disk: nothing has
     /// time to become durable behind it.
     PowerLossAtAcknowledgement,
+    /// The host loses power right when a member hears that its commit is taken, on a slow disk.
+    PowerLossAtCommit,
     /// It goes down again while it starts.
     CrashWhileStarting,
     /// The host loses power right when an administrator hears that a topic is altered, on a slow disk.
@@ -57,10 +59,11 @@ pub enum Fault {
 }
 
 /// Those after which the broker has been started again come first.
-const FAULTS: [Fault; 18] = [
+const FAULTS: [Fault; 19] = [
     Fault::Kill,
     Fault::PowerLoss,
     Fault::PowerLossAtAcknowledgement,
+    Fault::PowerLossAtCommit,
     Fault::CrashWhileStarting,
     Fault::PowerLossAtDecision,
     Fault::CleanRestart,
@@ -77,7 +80,7 @@ const FAULTS: [Fault; 18] = [
     Fault::DiskFailed,
     Fault::DiskFull,
 ];
-const RESTART_COUNT: usize = 6;
+const RESTART_COUNT: usize = 7;
 
 impl Fault {
     pub fn name(self) -> &'static str {
@@ -85,6 +88,7 @@ impl Fault {
             Fault::Kill => "kill",
             Fault::PowerLoss => "power_loss",
             Fault::PowerLossAtAcknowledgement => "power_loss_at_acknowledgement",
+            Fault::PowerLossAtCommit => "power_loss_at_commit",
             Fault::CrashWhileStarting => "crash_while_starting",
             Fault::PowerLossAtDecision => "power_loss_at_decision",
             Fault::CleanRestart => "clean_restart",
@@ -132,6 +136,11 @@ impl Nemesis<'_, '_> {
             Fault::PowerLossAtAcknowledgement => {
                 self.slow_disk(Duration::from_secs(2));
                 self.lose_power_when_more(Workload::acknowledged_records);
+            }
+            Fault::PowerLossAtCommit => {
+                self.slow_disk(Duration::from_secs(2));
+                let group = self.clients.group.clone();
+                self.lose_power_when_more(|_| group.commits());
             }
             Fault::PowerLossAtDecision => {
                 self.clients.alter_topic(&mut self.random);
@@ -241,7 +250,7 @@ impl Nemesis<'_, '_> {
     }
 
     /// The host loses power as soon as `count` is higher, with a disk that was made slow, and comes back.
-    fn lose_power_when_more(&mut self, count: fn(&Workload) -> u64) {
+    fn lose_power_when_more(&mut self, count: impl Fn(&Workload) -> u64) {
         let before = count(self.workload);
         let is_over = || self.workload.has_failed() || count(self.workload) > before;
         self.simulation.run_until(is_over, Duration::from_secs(10));

@@ -37,6 +37,8 @@ pub struct Outcome {
     pub exposed_records: u64,
     pub compared_records: u64,
     pub topics: u64,
+    /// Commits of offsets that were acknowledged.
+    pub commits: u64,
     pub restarts: u64,
     pub faults: BTreeMap<&'static str, u64>,
     pub marks: BTreeMap<&'static str, u64>,
@@ -60,7 +62,9 @@ pub fn run(scenario: &Scenario, prepare: &dyn Fn(&Simulation)) -> Result<Outcome
     let mut overrides = format!(
         "log.segment.bytes={}\nmetadata.log.max.record.bytes.between.snapshots=1000\n\
          metadata.log.segment.ms=5000\nmetadata.max.retention.bytes=20000\n\
-         log.cleaner.backoff.ms=500\n",
+         log.cleaner.backoff.ms=500\noffsets.topic.num.partitions=3\n\
+         offsets.topic.replication.factor=1\noffsets.retention.minutes=2147483647\n\
+         group.initial.rebalance.delay.ms=300\n",
         scenario.segment_size_bytes
     );
     if scenario.memory.is_some() {
@@ -119,6 +123,7 @@ impl Run<'_> {
         nemesis.clients.start_fresh_consumers();
         self.wait_for_consumers(nemesis.clients)?;
         self.check_altered(nemesis.clients)?;
+        self.check_group(nemesis.clients)?;
         let outcome = self.outcome(&nemesis);
         if outcome.acknowledged_records == 0 || outcome.compared_records == 0 {
             return Err(Failure::liveness("the run has compared nothing".to_owned()));
@@ -198,6 +203,9 @@ impl Run<'_> {
         for producer in std::mem::take(&mut nemesis.clients.producers) {
             self.finish(producer, HEAL_LIMIT, "everything is acknowledged")?;
         }
+        for member in std::mem::take(&mut nemesis.clients.members) {
+            self.finish(member, HEAL_LIMIT, "every member of the group commits once more")?;
+        }
         self.wait_for_consumers(nemesis.clients)
     }
 
@@ -242,6 +250,21 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// What was committed is (INV-8).
+    fn check_group(&self, clients: &Clients<'_>) -> Result<(), Failure> {
+        if self.scenario.members.is_empty() {
+            return Ok(());
+        }
+        let (workload, group) = (self.workload.clone(), clients.group.clone());
+        let checking = async move { workload.check_group(&group).await };
+        let checking = self.simulation.spawn_client(self.client_nodes[0], checking);
+        self.finish(checking, HEAL_LIMIT, "a group's offsets are told")?;
+        match clients.group.commits() {
+            0 => Err(Failure::liveness("nobody has committed anything".to_owned())),
+            _ => Ok(()),
+        }
+    }
+
     fn outcome(&self, nemesis: &Nemesis<'_, '_>) -> Outcome {
         let simulation = self.simulation;
         let topics = self.workload.topics.borrow();
@@ -255,6 +278,7 @@ impl Run<'_> {
             exposed_records: sum(|history| history.exposed_records),
             compared_records: sum(|history| history.compared_records),
             topics: topics.len() as u64,
+            commits: nemesis.clients.group.commits(),
             restarts: nemesis.restarts,
             faults: nemesis.done.clone(),
             marks: simulation.marks(),

@@ -48,6 +48,8 @@ pub struct Scenario {
     pub topics: Vec<TopicPlan>,
     pub producers: Vec<ProducerPlan>,
     pub consumers: Vec<ConsumerPlan>,
+    /// Members of a group that reads the first topic, static ones by their instance id.
+    pub members: Vec<Option<String>>,
     /// Producers may go on for so long after the last fault.
     pub drain_after: Duration,
 }
@@ -105,9 +107,16 @@ impl Scenario {
             topics,
             producers,
             consumers,
+            members: draw_members(seed),
             drain_after: Duration::from_secs(random.below(5)),
         }
     }
+}
+
+fn draw_members(seed: u64) -> Vec<Option<String>> {
+    let random = &mut Random::new(seed, "members");
+    let instance_id = |index| random.chance(0.4).then(|| format!("instance-{index}"));
+    (0..2 + seed % 3).map(instance_id).collect()
 }
 
 /// So little that requests, answers and the cache get in each other's way.
@@ -195,12 +204,13 @@ impl fmt::Display for Scenario {
         write!(
             f,
             "nodes=1 cores={} faults={} topics={} producers={} idempotent={idempotent} \
-             consumers={} memory={:?} segment_size_bytes={} request_timeout={:?} {:?} {}",
+             consumers={} members={} memory={:?} segment_size_bytes={} request_timeout={:?} {:?} {}",
             self.core_count,
             self.fault_count,
             topics.join("+"),
             self.producers.len(),
             self.consumers.len(),
+            self.members.len(),
             self.memory,
             self.segment_size_bytes,
             self.request_timeout,

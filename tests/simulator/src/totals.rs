@@ -28,6 +28,7 @@ pub struct Totals {
     acknowledged_records: u64,
     compared_records: u64,
     topics: u64,
+    commits: u64,
     restarts: u64,
     faults: BTreeMap<&'static str, u64>,
     world_faults: BTreeMap<&'static str, u64>,
@@ -73,12 +74,13 @@ pub fn line(ended: &Ended) -> String {
 
 fn broker_line(outcome: &Outcome) -> String {
     format!(
-        "trace={:016x} virtual_s={:.1} acknowledged={} compared={} topics={} restarts={} polls={} faults={}",
+        "trace={:016x} virtual_s={:.1} acknowledged={} compared={} topics={} commits={} restarts={} polls={} faults={}",
         outcome.trace_hash,
         outcome.virtual_time.as_secs_f64(),
         outcome.acknowledged_records,
         outcome.compared_records,
         outcome.topics,
+        outcome.commits,
         outcome.restarts,
         outcome.counters.polls,
         counts(&outcome.faults),
@@ -131,6 +133,7 @@ impl Totals {
         self.acknowledged_records += outcome.acknowledged_records;
         self.compared_records += outcome.compared_records;
         self.topics += outcome.topics;
+        self.commits += outcome.commits;
         self.restarts += outcome.restarts;
         add_up(&mut self.faults, &outcome.faults);
         add_up(&mut self.world_faults, &outcome.counters.faults);
@@ -139,7 +142,7 @@ impl Totals {
 
     pub fn text(&self) -> String {
         format!(
-            "{} runs, {:.2} virtual hours, {} records acknowledged, {} compared, {} topics, {} restarts\n\
+            "{} runs, {:.2} virtual hours, {} records acknowledged, {} compared, {} topics, {} commits of offsets, {} restarts\n\
              {} runs of storage alone, {} lives, {} batches appended, {} compared, {} cuts, {} deletions, {} segments deleted, {} compactions\n\
              bits flipped in: {}; {} refusals of what was hit\n\
              faults: {}\nof the world: {}\nmarks reached: {}\nmarks never reached: {}",
@@ -148,6 +151,7 @@ impl Totals {
             self.acknowledged_records,
             self.compared_records,
             self.topics,
+            self.commits,
             self.restarts,
             self.logs.runs,
             self.logs.lives,

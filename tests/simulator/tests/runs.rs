@@ -72,6 +72,7 @@ fn what_is_produced_is_consumed_on_one_two_and_four_cores() {
             memory: None,
             segment_size_bytes: 1 << 20,
             request_timeout: Duration::from_secs(30),
+            members: vec![None, None, Some("instance".to_owned())],
             topics: vec![TopicPlan {
                 name: "orders".to_owned(),
                 role: Role::Lasting,

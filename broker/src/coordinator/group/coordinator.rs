@@ -137,6 +137,7 @@ impl GroupCoordinator {
             return reply.send(Err(ErrorCode::NotCoordinator));
         };
         if self.in_use() > core.node.memory.groups && shard.would_grow(&request) {
+            reactor::mark!(groups_take_too_much);
             return reply.send(Err(ErrorCode::CoordinatorNotAvailable));
         }
         shard.serve(core, request, reply);
@@ -233,7 +234,8 @@ impl OwnedShard {
         }
         for (waiter, result) in outcome.answers {
             let Some(reply) = active.waiting.remove(&waiter) else { continue };
-            if active.committed_count == active.appended_count {
+            let is_settled = active.committed_count == active.appended_count;
+            if is_settled || reactor::planted!(group_answers_before_commit) {
                 reply.send(result);
             } else {
                 active.unsettled.push_back((active.appended_count, reply, result));

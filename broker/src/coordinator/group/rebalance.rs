@@ -133,7 +133,9 @@ impl GroupShard {
             let timeout_ms = group.rebalance_timeout_ms();
             return self.schedule_join(now, group_id, timeout_ms);
         }
-        group.generation = group.generation.wrapping_add(1);
+        if !reactor::planted!(generation_stays_as_it_is) {
+            group.generation = group.generation.wrapping_add(1);
+        }
         group.pending_syncs.clear();
         group.has_new_member = false;
         group.protocol = group.select_protocol();
