@@ -1,17 +1,20 @@
 """What a client sees of a broker, and a client that gives it something to see.
 
 survey.py make BOOTSTRAP
-    Creates topics of several kinds and configurations; deletes one, creates another one anew.
+    Creates topics of several kinds and configurations; deletes one, creates another one anew. A static
+    member joins a group, and stays.
 survey.py configure BOOTSTRAP
     Changes configurations of topics that are there.
 survey.py write BOOTSTRAP ROUND
-    Writes to all of them, with all codecs, headers, timestamps, empty and absent keys and values.
+    Writes to all of them, with all codecs, headers, timestamps, empty and absent keys and values; a group
+    of the round commits offsets.
 survey.py week BOOTSTRAP
     Writes a week of records to a topic that keeps three days in segments of six hours, waits until the
     others are gone, and deletes records of one partition by hand.
 survey.py see BOOTSTRAP
     Prints what is there as JSON, sorted, a line for each thing: cluster, topic ids, configurations,
-    offsets, every record, and which offset each of many timestamps leads to.
+    offsets, every record, which offset each of many timestamps leads to, the members of groups with what
+    they are assigned, and all offsets that groups have committed.
 """
 
 import hashlib
@@ -20,7 +23,14 @@ import random
 import sys
 import time
 
-from confluent_kafka import Consumer, KafkaException, Producer, TopicCollection, TopicPartition
+from confluent_kafka import (
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    KafkaException,
+    Producer,
+    TopicCollection,
+    TopicPartition,
+)
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
@@ -73,12 +83,35 @@ def make(bootstrap):
     until = time.monotonic() + DEADLINE_S
     while True:
         try:
-            return settle(admin.create_topics([again]))
+            settle(admin.create_topics([again]))
+            break
         except KafkaException:
             # Its deletion is not over.
             if time.monotonic() > until:
                 raise
             time.sleep(0.2)
+    join(bootstrap)
+
+
+def join(bootstrap):
+    """A static member does not leave when it closes: its session lasts for as long as a test."""
+    consumer = Consumer(
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": "of-one",
+            "group.instance.id": "the-one",
+            "session.timeout.ms": 1800000,
+            "max.poll.interval.ms": 1800000,
+            "enable.auto.commit": False,
+        }
+    )
+    consumer.subscribe(["plain"])
+    until = time.monotonic() + DEADLINE_S
+    while len(consumer.assignment()) < TOPICS["plain"][0]:
+        if time.monotonic() > until:
+            sys.exit("the member is assigned nothing")
+        consumer.poll(0.1)
+    consumer.close()
 
 
 def configure(bootstrap):
@@ -100,6 +133,13 @@ def configure(bootstrap):
 
 def write(bootstrap, round_name):
     write_to(bootstrap, ALIVE, round_name)
+    offsets = [
+        TopicPartition("plain", partition, 7 * partition + len(round_name), f"note of {round_name}")
+        for partition in range(TOPICS["plain"][0])
+    ]
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    commits = [ConsumerGroupTopicPartitions(f"group of {round_name}", offsets)]
+    settle(admin.alter_consumer_group_offsets(commits))
 
 
 def write_to(bootstrap, topics, round_name):
@@ -214,7 +254,29 @@ def see(bootstrap):
             say("time", topic, partition, at, *(offset for _, offset in lookup(admin, asked)))
         asked = {TopicPartition(topic, partition): OffsetSpec.max_timestamp()}
         say("latest time", topic, partition, *(offset for _, offset in lookup(admin, asked)))
+    for group in list_groups(admin):
+        described = admin.describe_consumer_groups([group])[group].result(DEADLINE_S)
+        say("group", group, described.state.name)
+        for member in described.members:
+            assigned = sorted((p.topic, p.partition) for p in member.assignment.topic_partitions)
+            say("member", group, member.member_id, member.group_instance_id, member.host, assigned)
+        asked = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)])
+        for committed in asked[group].result(DEADLINE_S).topic_partitions:
+            what = (committed.topic, committed.partition, committed.offset, committed.metadata)
+            say("committed", group, *what)
     print("\n".join(sorted(lines)))
+
+
+def list_groups(admin):
+    """A coordinator that has only just started may be loading still."""
+    until = time.monotonic() + DEADLINE_S
+    while True:
+        listed = admin.list_consumer_groups().result(DEADLINE_S)
+        if not listed.errors:
+            return sorted(group.group_id for group in listed.valid)
+        if time.monotonic() > until:
+            sys.exit(f"groups are not listed: {listed.errors}")
+        time.sleep(0.2)
 
 
 def lookup(admin, asked):

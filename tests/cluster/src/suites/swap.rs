@@ -59,6 +59,9 @@ fn made_by_kafka(tools: &Tools, site: &Site) -> Result<Survey> {
     survey(tools, &broker, &["configure"])?;
     survey(tools, &broker, &["write", "first"])?;
     let seen = Survey::of(tools, &broker)?;
+    for kind in ["group", "member", "committed"] {
+        ensure!(seen.count(kind) > 0, "nothing of kind {kind} was seen");
+    }
     broker.stop()?;
     Ok(seen)
 }
