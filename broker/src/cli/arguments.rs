@@ -6,7 +6,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use super::output::ReaderGone;
 use super::{
-    completions, config, consume, doctor, log_dirs, produce, quorum, start, storage, topic,
+    completions, config, consume, doctor, group, log_dirs, produce, quorum, start, storage, topic,
 };
 
 /// Apache Kafka's broker and KRaft controller: same protocol, same files, same configuration.
@@ -26,6 +26,9 @@ enum Command {
     /// Create, list, describe, alter and delete topics.
     #[command(subcommand)]
     Topic(topic::Topic),
+    /// List, describe and delete groups, and reset their offsets.
+    #[command(subcommand)]
+    Group(group::Group),
     Produce(produce::Produce),
     Consume(consume::Consume),
     /// Show and alter configurations of topics and brokers while they run.
@@ -50,6 +53,7 @@ pub fn main() -> ExitCode {
             storage.run().map(|()| ExitCode::SUCCESS)
         }
         Command::Topic(topic) => topic.run().map(|()| ExitCode::SUCCESS),
+        Command::Group(group) => group.run().map(|()| ExitCode::SUCCESS),
         Command::Produce(produce) => produce.run().map(|()| ExitCode::SUCCESS),
         Command::Consume(consume) => consume.run().map(|()| ExitCode::SUCCESS),
         Command::Config(config) => config.run().map(|()| ExitCode::SUCCESS),

@@ -14,6 +14,7 @@ use super::lines::{Line, Lines};
 use super::offsets::At;
 use super::output::Output;
 use super::storage::wall_clock_ms;
+use super::times;
 use filter::Filter;
 use reader::{From, Reader};
 
@@ -71,20 +72,9 @@ fn from(text: &str) -> Result<From, String> {
 }
 
 fn since(text: &str) -> Result<Since, String> {
-    let wrong = || "it has to be milliseconds since 1970, or as 90s, 10m, 2h or 7d".to_owned();
-    let factor = match text.chars().last() {
-        Some('s') => 1000,
-        Some('m') => 60_000,
-        Some('h') => 3_600_000,
-        Some('d') => 86_400_000,
-        _ => 0,
-    };
-    let digits = if factor > 0 { &text[..text.len() - 1] } else { text };
-    let number: i64 = digits.parse().ok().filter(|it| *it >= 0).ok_or_else(wrong)?;
-    match factor {
-        0 => Ok(Since::TimestampMs(number)),
-        _ => number.checked_mul(factor).map(Since::AgoMs).ok_or_else(wrong),
-    }
+    let timestamp = || text.parse().ok().filter(|it: &i64| *it >= 0).map(Since::TimestampMs);
+    let since = times::age_ms(text).map(Since::AgoMs).or_else(timestamp);
+    since.ok_or_else(|| "it has to be milliseconds since 1970, or as 90s, 10m, 2h or 7d".to_owned())
 }
 
 impl Consume {

@@ -9,6 +9,7 @@ mod config;
 mod configs;
 mod consume;
 mod doctor;
+mod group;
 mod lines;
 mod load;
 mod log;
@@ -20,6 +21,7 @@ mod quorum;
 mod start;
 mod storage;
 mod table;
+mod times;
 mod topic;
 
 pub use arguments::main;

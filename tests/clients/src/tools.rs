@@ -19,10 +19,12 @@ pub enum KafkaTool {
     BrokerApiVersions,
     Cluster,
     Configs,
+    ConsumerGroups,
     DeleteRecords,
     DumpLog,
     Features,
     GetOffsets,
+    Groups,
     LeaderElection,
     LogDirs,
     MetadataQuorum,
@@ -30,6 +32,7 @@ pub enum KafkaTool {
     ReassignPartitions,
     Storage,
     Topics,
+    VerifiableConsumer,
     VerifiableProducer,
 }
 
@@ -42,6 +45,7 @@ impl KafkaTool {
             Self::BrokerApiVersions => "org.apache.kafka.tools.BrokerApiVersionsCommand",
             Self::Cluster => "org.apache.kafka.tools.ClusterTool",
             Self::Configs => "kafka.admin.ConfigCommand",
+            Self::ConsumerGroups => "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
             Self::DeleteRecords => "org.apache.kafka.tools.DeleteRecordsCommand",
             Self::DumpLog => "org.apache.kafka.tools.DumpLogSegments",
             Self::Features => "org.apache.kafka.tools.FeatureCommand",
@@ -53,6 +57,8 @@ impl KafkaTool {
             Self::GetOffsets => "org.apache.kafka.tools.GetOffsetShell",
             Self::Storage => "kafka.tools.StorageTool",
             Self::Topics => "org.apache.kafka.tools.TopicCommand",
+            Self::Groups => "org.apache.kafka.tools.GroupsCommand",
+            Self::VerifiableConsumer => "org.apache.kafka.tools.VerifiableConsumer",
             Self::VerifiableProducer => "org.apache.kafka.tools.VerifiableProducer",
         }
     }
@@ -64,6 +70,12 @@ impl Tools {
     pub const FRANZ_GO: &'static str = "franz-go";
     /// The Python of a folder that has Prometheus' client too.
     pub const CONFLUENT_KAFKA: &'static str = "confluent-kafka";
+    pub const FRANZ_GO_MEMBER: &'static str = "franz-go/member";
+    pub const SARAMA: &'static str = "sarama";
+    /// The Python of a folder that has kafka-python and aiokafka.
+    pub const PYTHON_CLIENTS: &'static str = "python-clients";
+    /// The folder that has kafkajs among its modules.
+    pub const NODE_CLIENTS: &'static str = "node-clients";
 
     pub fn find() -> Self {
         let fetched = target().join("tools");
@@ -72,7 +84,11 @@ impl Tools {
             (Self::KCAT, on_path("kcat")),
             (Self::KAFKA, Some(jars.unwrap_or_else(|| fetched.join("kafka")))),
             (Self::FRANZ_GO, Some(fetched.join("franz-go/roundtrip"))),
+            (Self::FRANZ_GO_MEMBER, Some(fetched.join("franz-go/member"))),
             (Self::CONFLUENT_KAFKA, Some(fetched.join("python/bin/python"))),
+            (Self::SARAMA, Some(fetched.join("sarama/sarama"))),
+            (Self::PYTHON_CLIENTS, Some(fetched.join("python-clients/bin/python"))),
+            (Self::NODE_CLIENTS, Some(fetched.join("node-clients"))),
         ];
         let exists = |(name, path): (&'static str, Option<PathBuf>)| {
             path.filter(|path| path.exists()).map(|path| (name, path))
@@ -82,8 +98,10 @@ impl Tools {
 
     /// Why a case that needs `name` cannot run; `None` when it can.
     pub fn missing(&self, name: &str) -> Option<String> {
-        (!self.found.contains_key(name))
-            .then(|| format!("{name} is missing: run `cargo xtask setup {name}`"))
+        (!self.found.contains_key(name)).then(|| {
+            let setup = name.split('/').next().unwrap_or(name);
+            format!("{name} is missing: run `cargo xtask setup {setup}`")
+        })
     }
 
     /// Why Apache Kafka cannot tell us anything; `None` when it can.
@@ -98,10 +116,14 @@ impl Tools {
         (!logs).then(|| "no log4j-slf4j-impl among Apache Kafka's jars: it logs nothing".to_owned())
     }
 
+    /// The folder of `name`, which the caller has checked with [`Self::missing`].
+    pub fn folder(&self, name: &str) -> &Path {
+        self.found.get(name).unwrap_or_else(|| panic!("{name} was not found"))
+    }
+
     /// The command for `name`, which the caller has checked with [`Self::missing`].
     pub fn command(&self, name: &str) -> Command {
-        let path = self.found.get(name).unwrap_or_else(|| panic!("{name} was not found"));
-        Command::new(path)
+        Command::new(self.folder(name))
     }
 
     /// One of Kafka's tools.

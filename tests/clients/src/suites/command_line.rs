@@ -2,6 +2,7 @@
 
 mod configs;
 mod doctor;
+mod groups;
 mod nodes;
 mod records;
 mod topics;
@@ -36,6 +37,14 @@ pub fn command(round: &mut Round, broker: &Broker) {
     let has_directory_ids = round.site.setting.quorum == Quorum::Dynamic;
     let name = round.case_name("millrace quorum shows its one voter");
     round.report.case(&name, &[], |_| nodes::quorum(&cli, has_directory_ids));
+    let name = round.case_name("millrace group lists, describes, resets and deletes");
+    round.report.case(&name, &[], |_| groups::live(&cli));
+    let name = round.case_name("millrace group shows members, and leaves what has some alone");
+    round.report.case(&name, &[Tools::KCAT], |tools| groups::active(&cli, tools));
+    let name = round.case_name("millrace group fails with 1, and 2 where it is misused");
+    round.report.case(&name, &[], |_| groups::fail(&cli));
+    let name = round.case_name("millrace group and kafka-consumer-groups tell the same");
+    round.report.case(&name, &[Tools::KAFKA], |tools| groups::beside_kafkas_tool(&cli, tools));
     if broker.kind() == Kind::Millrace {
         let site = round.site;
         let name = round.case_name("millrace doctor finds a broker well");
