@@ -30,8 +30,18 @@ impl Connection {
 
     /// Sends `request` in `version` and waits for its answer.
     pub fn call<R: Request>(&mut self, version: i16, request: &R) -> Result<R::Response> {
+        self.send(version, request)?;
+        self.receive::<R>(version)
+    }
+
+    /// Sends `request` in `version` and does not wait: [`Connection::receive`] does.
+    pub fn send<R: Request>(&mut self, version: i16, request: &R) -> Result<()> {
         self.correlation_id += 1;
-        self.stream.write_all(&frame(self.correlation_id, version, request)?)?;
+        Ok(self.stream.write_all(&frame(self.correlation_id, version, request)?)?)
+    }
+
+    /// Waits for the answer to the request that was sent last.
+    pub fn receive<R: Request>(&mut self, version: i16) -> Result<R::Response> {
         let mut size = [0; 4];
         self.stream
             .read_exact(&mut size)

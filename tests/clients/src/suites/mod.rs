@@ -5,6 +5,7 @@ mod codecs;
 mod command_line;
 mod configs;
 mod exclusive;
+pub mod groups;
 mod hostile;
 mod kafka_producers;
 mod kafka_tools;

@@ -8,8 +8,8 @@ mod offsets;
 mod produce;
 mod sessions;
 mod subjects;
-mod talk;
-mod traps;
+pub mod talk;
+pub mod traps;
 
 pub use subjects::serve;
 pub use traps::fall_into;

@@ -107,11 +107,26 @@ impl Talk {
 
     /// What names a topic of this conversation, or one that is not there, in `version`.
     pub fn named(&self, version: i16, topic: &str) -> (String, Uuid) {
-        let name = self.topic(topic);
         if version < TOPIC_ID_VERSION {
-            return (name, Uuid::ZERO);
+            return (self.topic(topic), Uuid::ZERO);
         }
-        (String::new(), self.ids.get(&name).copied().unwrap_or(Uuid([7; 16])))
+        (String::new(), self.id(topic))
+    }
+
+    /// The id of a topic of this conversation, or one that no topic has.
+    pub fn id(&self, topic: &str) -> Uuid {
+        self.ids.get(&self.topic(topic)).copied().unwrap_or(Uuid([7; 16]))
+    }
+
+    /// The topic of this conversation that has `id`.
+    pub fn topic_of(&self, id: Uuid) -> Option<&str> {
+        let (name, _) = self.ids.iter().find(|(_, known)| **known == id)?;
+        Some(self.short(name))
+    }
+
+    /// What a topic is called in this conversation.
+    pub fn short<'a>(&self, name: &'a str) -> &'a str {
+        name.strip_prefix(&self.topic("")).unwrap_or(name)
     }
 
     /// A topic and partitions to fetch: `(partition, offset)`.
@@ -158,13 +173,9 @@ impl Talk {
         }
         for topic in &answer.responses {
             let name = match topic.topic.is_empty() {
-                true => {
-                    let known = self.ids.iter().find(|(_, id)| **id == topic.topic_id);
-                    known.map_or("unknown", |(name, _)| name)
-                }
-                false => topic.topic.as_str(),
+                true => self.topic_of(topic.topic_id).unwrap_or("unknown"),
+                false => self.short(&topic.topic),
             };
-            let name = name.strip_prefix(&self.topic("")).unwrap_or(name);
             for partition in &topic.partitions {
                 write!(said, "; {name}-{} {}", partition.partition_index, data(partition)?)?;
             }
