@@ -20,5 +20,7 @@ fn main() -> ExitCode {
     for &cores in cores {
         suites::groups::run(&mut report, Setting { kind, cores, quorum: Quorum::Static });
     }
+    let setting = Setting { kind, cores: 2, quorum: Quorum::Static };
+    suites::consumers::run(&mut report, setting);
     report.finish()
 }

@@ -8,6 +8,9 @@ use std::process::{Command, ExitCode, Stdio};
 /// The newest librdkafka that a Python wheel carries, beside the one of the distribution's kcat; and
 /// Prometheus' own parser of what it scrapes.
 const PYTHON_PACKAGES: &[&str] = &["confluent-kafka==2.16.1", "prometheus-client==0.26.0"];
+/// Clients that are Python throughout, apart from the others: they are named like each other.
+const PYTHON_CLIENTS: &[&str] = &["kafka-python==3.0.12", "aiokafka==0.14.0"];
+const NODE_CLIENTS: &[&str] = &["kafkajs@2.2.4"];
 /// The data set of the demo: three million flights, keyed by airport.
 const FLIGHTS_PACKAGE: &str = "vega-datasets@3.2.1";
 const CARGO_DENY_PACKAGE: &str = "cargo-deny@0.20.2";
@@ -19,6 +22,9 @@ const STEPS: &[(&str, Step)] = &[
     ("kafka", kafka_jars),
     ("franz-go", franz_go),
     ("confluent-kafka", python),
+    ("sarama", sarama),
+    ("python-clients", python_clients),
+    ("node-clients", node_clients),
     ("flights", flights),
 ];
 
@@ -104,26 +110,47 @@ fn kcat() -> Result<PathBuf> {
     on_path("kcat").context("apt-get installed no kcat")
 }
 
-/// Builds the Go clients each time: Go itself knows what is up to date.
 fn franz_go() -> Result<PathBuf> {
-    let folder = tools().join("franz-go");
+    go_build("franz-go")
+}
+
+fn sarama() -> Result<PathBuf> {
+    go_build("sarama")
+}
+
+/// Builds Go clients each time: Go itself knows what is up to date.
+fn go_build(name: &str) -> Result<PathBuf> {
+    let folder = tools().join(name);
     std::fs::create_dir_all(&folder)?;
-    quiet(
-        Command::new("go")
-            .args(["build", "-o"])
-            .arg(&folder)
-            .arg("./...")
-            .current_dir(root().join("tests/clients/franz-go")),
-    )?;
+    let sources = root().join("tests/clients").join(name);
+    let mut go = Command::new("go");
+    go.args(["build", "-o"]).arg(&folder).arg("./...").current_dir(sources);
+    quiet(&mut go)?;
     Ok(folder)
 }
 
 fn python() -> Result<PathBuf> {
-    fetch_once(&tools().join("python"), &PYTHON_PACKAGES.join(" "), |folder| {
+    python_packages("python", PYTHON_PACKAGES)
+}
+
+fn python_clients() -> Result<PathBuf> {
+    python_packages("python-clients", PYTHON_CLIENTS)
+}
+
+fn python_packages(name: &str, packages: &[&str]) -> Result<PathBuf> {
+    fetch_once(&tools().join(name), &packages.join(" "), |folder| {
         quiet(Command::new("python3").args(["-m", "venv"]).arg(folder))?;
         let mut install = Command::new(folder.join("bin/python"));
         install.args(["-m", "pip", "install", "--quiet", "--only-binary", ":all:"]);
-        quiet(install.args(PYTHON_PACKAGES))
+        quiet(install.args(packages))
+    })
+}
+
+fn node_clients() -> Result<PathBuf> {
+    fetch_once(&tools().join("node-clients"), &NODE_CLIENTS.join(" "), |folder| {
+        let mut install = Command::new("npm");
+        install.args(["install", "--silent", "--no-audit", "--no-fund", "--prefix"]);
+        quiet(install.arg(folder).args(NODE_CLIENTS))
     })
 }
 

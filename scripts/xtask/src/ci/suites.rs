@@ -75,17 +75,21 @@ fn fmt() -> Result<Outcome> {
 
 /// What fmt and clippy are to Rust, for the Go clients.
 fn go() -> Result<Outcome> {
-    let folder = setup::root().join("tests/clients/franz-go");
-    let Ok(unformatted) = Command::new("gofmt").arg("-l").arg(".").current_dir(&folder).output()
-    else {
-        return Ok(Outcome::skipped("Go is not installed"));
-    };
-    let unformatted = String::from_utf8_lossy(&unformatted.stdout);
-    if !unformatted.is_empty() {
-        println!("gofmt would change:\n{unformatted}");
+    let mut outcome = Outcome::default();
+    for name in ["franz-go", "sarama"] {
+        let folder = setup::root().join("tests/clients").join(name);
+        let Ok(unformatted) =
+            Command::new("gofmt").arg("-l").arg(".").current_dir(&folder).output()
+        else {
+            return Ok(Outcome::skipped("Go is not installed"));
+        };
+        let unformatted = String::from_utf8_lossy(&unformatted.stdout);
+        if !unformatted.is_empty() {
+            println!("{name}: gofmt would change:\n{unformatted}");
+        }
+        outcome.add(Outcome::single(unformatted.is_empty()));
+        outcome.add(count::single(Command::new("go").args(["vet", "./..."]).current_dir(&folder))?);
     }
-    let mut outcome = Outcome::single(unformatted.is_empty());
-    outcome.add(count::single(Command::new("go").args(["vet", "./..."]).current_dir(&folder))?);
     Ok(outcome)
 }
 

@@ -4,6 +4,7 @@ mod admin;
 mod codecs;
 mod command_line;
 mod configs;
+pub mod consumers;
 mod exclusive;
 pub mod groups;
 mod hostile;
