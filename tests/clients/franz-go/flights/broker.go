@@ -45,6 +45,7 @@ listeners=PLAINTEXT://%[1]s,CONTROLLER://127.0.0.1:%[2]d
 advertised.listeners=PLAINTEXT://%[1]s
 controller.listener.names=CONTROLLER
 listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+offsets.topic.replication.factor=1
 log.dirs=%[3]s
 `, address, ports[1], filepath.Join(folder, "data"))
 	file := filepath.Join(folder, "server.properties")

@@ -25,8 +25,9 @@ var codecs = map[string]kgo.CompressionCodec{
 	"zstd":   kgo.ZstdCompression(),
 }
 
-// produce makes the topic and sends every flight idempotently, with acks from all replicas.
-func produce(ctx context.Context, s settings, flights *source) (*pass, error) {
+// produce sends every flight idempotently, with acks from all replicas. When a third is acknowledged it
+// calls afterThird.
+func produce(ctx context.Context, s settings, flights *source, afterThird func() error) (*pass, error) {
 	codec, known := codecs[s.codec]
 	if !known {
 		return nil, fmt.Errorf("no codec %q", s.codec)
@@ -42,9 +43,6 @@ func produce(ctx context.Context, s settings, flights *source) (*pass, error) {
 		return nil, err
 	}
 	defer client.Close()
-	if err := createTopic(ctx, client, s.topic, int32(s.partitions)); err != nil {
-		return nil, err
-	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	bar := newBar("produce", flights.total)
@@ -55,11 +53,15 @@ func produce(ctx context.Context, s settings, flights *source) (*pass, error) {
 		if err == nil {
 			err = done.add(record.Partition, record.Offset, record.Key, record.Value)
 		}
+		if err == nil {
+			bar.step()
+			if bar.done == flights.total/3 {
+				err = afterThird()
+			}
+		}
 		if err != nil {
 			cancel(err)
-			return
 		}
-		bar.step()
 	}
 	for {
 		key, value, err := flights.record()
@@ -85,10 +87,15 @@ func produce(ctx context.Context, s settings, flights *source) (*pass, error) {
 	return done, nil
 }
 
-func createTopic(ctx context.Context, client *kgo.Client, topic string, partitions int32) error {
+func createTopic(ctx context.Context, s settings) error {
+	client, err := kgo.NewClient(kgo.SeedBrokers(s.bootstrap))
+	if err != nil {
+		return err
+	}
+	defer client.Close()
 	request := kmsg.NewPtrCreateTopicsRequest()
 	wanted := kmsg.NewCreateTopicsRequestTopic()
-	wanted.Topic, wanted.NumPartitions, wanted.ReplicationFactor = topic, partitions, 1
+	wanted.Topic, wanted.NumPartitions, wanted.ReplicationFactor = s.topic, int32(s.partitions), 1
 	request.Topics = append(request.Topics, wanted)
 	request.TimeoutMillis = 30_000
 	response, err := request.RequestWith(ctx, client)
@@ -97,7 +104,7 @@ func createTopic(ctx context.Context, client *kgo.Client, topic string, partitio
 	}
 	for _, created := range response.Topics {
 		if err := kerr.ErrorForCode(created.ErrorCode); err != nil {
-			return fmt.Errorf("creating %s: %w", topic, err)
+			return fmt.Errorf("creating %s: %w", s.topic, err)
 		}
 	}
 	return nil

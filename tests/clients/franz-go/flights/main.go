@@ -2,11 +2,13 @@
 //
 // It produces them, keyed by airport of origin, into a topic of eight partitions with franz-go, reads
 // the topic from offset 0 with two independent clients (franz-go, and librdkafka by way of kcat), and
-// prints what went in and came out, partition by partition. It exits with 1 on any difference.
+// prints what went in and came out, partition by partition. Meanwhile two consumer groups follow; a member
+// of one is killed, the other one is reset to offset 0 and replays. It exits with 1 on any difference.
 package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -24,6 +26,8 @@ type settings struct {
 	codec      string
 	topic      string
 	partitions int
+	// Of a process that is a member of a group.
+	group, member string
 }
 
 func main() {
@@ -36,11 +40,17 @@ func main() {
 	flag.StringVar(&s.codec, "codec", "lz4", "none, gzip, snappy, lz4 or zstd")
 	flag.StringVar(&s.topic, "topic", fmt.Sprintf("flights-%d", time.Now().Unix()), "topic, made new")
 	flag.IntVar(&s.partitions, "partitions", 8, "partitions of the topic")
+	flag.StringVar(&s.group, "group", "", "with --member: the group that it is in")
+	flag.StringVar(&s.member, "member", "", "be a member of this name, as the demo's groups have them")
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, s); err != nil {
+	be := run
+	if s.member != "" {
+		be = runMember
+	}
+	if err := be(ctx, s); err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		stop()
 		os.Exit(1)
@@ -68,9 +78,20 @@ func run(ctx context.Context, s settings) (err error) {
 	fmt.Printf("%s flights, keyed by airport of origin, into %s (%d partitions, %s) at %s\n",
 		grouped(flights.total), s.topic, s.partitions, s.codec, s.bootstrap)
 
-	produced, err := produce(ctx, s, flights)
+	if err := createTopic(ctx, s); err != nil {
+		return err
+	}
+	follow, err := startFollowers(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, follow.stop()) }()
+	produced, err := produce(ctx, s, flights, follow.killOne)
 	if err != nil {
 		return fmt.Errorf("producing: %w", err)
+	}
+	if err := follow.produced(ctx, produced.ends()); err != nil {
+		return err
 	}
 	readers := make([]*pass, 0, 2)
 	for _, read := range []func(context.Context, settings, int) (*pass, error){readFranz, readKcat} {
@@ -80,5 +101,12 @@ func run(ctx context.Context, s settings) (err error) {
 		}
 		readers = append(readers, one)
 	}
-	return report(produced, readers)
+	if err := follow.replay(ctx, produced.ends()); err != nil {
+		return err
+	}
+	if err := report(produced, readers); err != nil {
+		return err
+	}
+	follow.report()
+	return nil
 }

@@ -67,3 +67,12 @@ func (p *pass) sum() tally {
 	}
 	return total
 }
+
+// ends are the offsets behind the last records of all partitions.
+func (p *pass) ends() []int64 {
+	ends := make([]int64, len(p.partitions))
+	for i, t := range p.partitions {
+		ends[i] = int64(t.records)
+	}
+	return ends
+}
