@@ -38,7 +38,9 @@ impl TcpListener {
         }
     }
 
-    /// The next connection, not yet bound to any core.
+    /// The next connection, not yet bound to any core. Errors: the process has too many descriptors open for
+    /// one more connection, as the kernel says it (EMFILE); who connects waits in the queue, and a later call
+    /// takes it. The last quarter of the descriptors is for files alone.
     pub async fn accept(&self) -> io::Result<Accepted> {
         Ok(Accepted(match &self.0 {
             ListenerInner::Real(listener) => AcceptedInner::Real(listener.accept().await?),

@@ -22,6 +22,12 @@ const HELD_COUNT_MAX: usize = 1_000;
 /// How often refused connections are told of: a flood of them is no flood of lines.
 const REFUSALS_EVERY: Duration = Duration::from_secs(1);
 
+/// Before it is tried again to accept, where that has failed.
+const TROUBLE_PAUSE: Duration = Duration::from_millis(100);
+
+/// How often it is told that no connection can be accepted: for hours, perhaps.
+const TROUBLES_EVERY: Duration = Duration::from_secs(60);
+
 pub struct Acceptor {
     listener: TcpListener,
 }
@@ -46,6 +52,7 @@ impl Acceptor {
     /// Accepts until the core stops.
     pub async fn run(self, core: Rc<Core>, counts: Rc<ConnectionCounts>) {
         let mut refusals = Refusals::default();
+        let mut troubles = Troubles::default();
         let held = Budget::new(HELD_COUNT_MAX);
         loop {
             let accepting = async {
@@ -74,8 +81,8 @@ impl Acceptor {
                 Some(Err(error)) => {
                     // Out of descriptors, most likely: those that are open go on, and a pause keeps
                     // this from spinning.
-                    tracing::warn!(%error, "cannot accept a connection");
-                    reactor::sleep(Duration::from_millis(100)).await;
+                    troubles.tell(&error);
+                    reactor::sleep(TROUBLE_PAUSE).await;
                 }
             }
         }
@@ -105,6 +112,26 @@ impl Refusals {
         if self.told.is_none_or(|told| now - told >= REFUSALS_EVERY) {
             tracing::info!(%refusal, count = self.untold_count, "connections refused");
             *self = Refusals { untold_count: 0, told: Some(now) };
+        }
+    }
+}
+
+/// Connections that could not be accepted: when that was told last.
+#[derive(Default)]
+struct Troubles {
+    told: Option<reactor::Instant>,
+}
+
+impl Troubles {
+    fn tell(&mut self, error: &std::io::Error) {
+        let now = reactor::now();
+        if self.told.is_none_or(|told| now - told >= TROUBLES_EVERY) {
+            tracing::warn!(
+                %error,
+                "cannot accept connections: new ones wait, the others go on; where too many files are \
+                 open, raise the limit with `ulimit -n` or LimitNOFILE="
+            );
+            self.told = Some(now);
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Write};
+use std::os::fd::RawFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -54,6 +55,12 @@ pub(crate) fn has_direct_io(directory: &Path) -> Result<bool, HostError> {
 
 pub(crate) fn descriptor_limit() -> u64 {
     raise(libc::RLIMIT_NOFILE)
+}
+
+/// The first descriptor that no connection gets: a quarter of them is kept for files. A log that cannot
+/// open its next segment goes offline; a connection that is not accepted yet waits.
+pub(crate) fn connection_descriptors_end() -> RawFd {
+    RawFd::try_from(descriptor_limit() / 4 * 3).unwrap_or(RawFd::MAX)
 }
 
 fn check_descriptors(core_count: usize) -> Result<(), HostError> {

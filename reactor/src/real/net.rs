@@ -3,12 +3,13 @@
 use std::cell::Cell;
 use std::io;
 use std::net::{Shutdown, SocketAddr};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
 
 use bytes::{Bytes, BytesMut};
 
 use super::core::RealCore;
+use super::host;
 use super::ring::Ring;
 use super::socket;
 
@@ -19,6 +20,10 @@ const SEND_SIZE_MAX: usize = 256 << 10;
 /// After so many bytes without a wait a reader or a writer lets other tasks run.
 const TURN_SIZE_MAX: usize = 1 << 20;
 
+/// Connections that are taken without letting other tasks run: a flood of them leaves room for those that
+/// are there.
+const ACCEPTED_IN_TURN_MAX: usize = 16;
+
 /// Slices of one vectored write: the kernel's IOV_MAX.
 const SEND_SLICES_MAX: usize = 1024;
 
@@ -28,6 +33,10 @@ pub(crate) struct Listener {
     ring: Rc<Ring>,
     socket: Rc<OwnedFd>,
     local: SocketAddr,
+    /// Connections have descriptors below this one alone.
+    descriptors_end: RawFd,
+    /// Connections taken since the acceptor last waited.
+    accepted_in_turn: Cell<usize>,
 }
 
 impl Listener {
@@ -46,7 +55,13 @@ impl Listener {
         socket::bind(&socket, address)?;
         socket::listen(&socket, backlog)?;
         let local = socket::local_address(&socket)?;
-        Ok(Listener { ring: core.ring().clone(), socket: Rc::new(socket), local })
+        Ok(Listener {
+            ring: core.ring().clone(),
+            socket: Rc::new(socket),
+            local,
+            descriptors_end: host::connection_descriptors_end(),
+            accepted_in_turn: Cell::new(0),
+        })
     }
 
     pub(crate) fn local_address(&self) -> SocketAddr {
@@ -54,17 +69,48 @@ impl Listener {
     }
 
     pub(crate) async fn accept(&self) -> io::Result<Accepted> {
+        if self.accepted_in_turn.get() >= ACCEPTED_IN_TURN_MAX {
+            self.accepted_in_turn.set(0);
+            crate::task::yield_now().await;
+        }
+        let mut has_come = false;
         loop {
+            if !self.has_descriptor() {
+                // Nobody is kept waiting while nobody comes.
+                if has_come {
+                    return Err(io::Error::from_raw_os_error(libc::EMFILE));
+                }
+                self.wait().await?;
+                has_come = true;
+                continue;
+            }
             match socket::accept(&self.socket) {
-                Ok((socket, peer)) => return Ok(Accepted { socket, peer }),
+                Ok((socket, peer)) => {
+                    self.accepted_in_turn.update(|accepted| accepted + 1);
+                    return Ok(Accepted { socket, peer });
+                }
                 Err(error) => match error.raw_os_error() {
-                    Some(libc::EAGAIN) => self.ring.ready(&self.socket, libc::POLLIN).await?,
+                    Some(libc::EAGAIN) => {
+                        self.wait().await?;
+                        has_come = true;
+                    }
                     // The connection that would have been accepted is gone already.
                     Some(libc::ECONNABORTED | libc::EPROTO | libc::EPERM | libc::EINTR) => {}
                     _ => return Err(error),
                 },
             }
         }
+    }
+
+    /// Until somebody comes.
+    async fn wait(&self) -> io::Result<()> {
+        self.accepted_in_turn.set(0);
+        self.ring.ready(&self.socket, libc::POLLIN).await
+    }
+
+    /// Whether one that connections may have is free. The kernel gives the lowest that is.
+    fn has_descriptor(&self) -> bool {
+        self.socket.try_clone().is_ok_and(|lowest| lowest.as_raw_fd() < self.descriptors_end)
     }
 }
 
