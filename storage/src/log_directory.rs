@@ -171,6 +171,11 @@ impl LogDirectory {
         self.clean_shutdown().is_some()
     }
 
+    /// Whether no broker has left anything here: it was formatted, and no more.
+    pub fn is_unused(&self) -> bool {
+        !self.was_clean() && !self.was_guarded && self.partitions.is_empty()
+    }
+
     /// The partitions that were in this directory when it was opened, `__cluster_metadata-0` with
     /// them; strays and moves under way are not.
     pub fn partitions(&self) -> impl Iterator<Item = &TopicPartition> {

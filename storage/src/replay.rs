@@ -296,9 +296,8 @@ fn size_bytes(records: &[ReplayRecord]) -> u64 {
     records.iter().map(ReplayRecord::size_bytes).sum()
 }
 
-/// Leaves word in a partition's directory that it is not to be opened, durably.
+/// Leaves word in a partition's directory that it is not to be opened, durably. Who tries to is told why.
 async fn take_offline(path: &Path, reason: &str) -> Result<(), StorageError> {
-    tracing::error!(directory = %path.display(), reason, "partition offline");
     let path = path.join(OFFLINE);
     reactor::directory::write_atomic(&path, reason.as_bytes())
         .await

@@ -249,9 +249,14 @@ fn describe(opened: &OpenedDirectory) -> Directory {
     });
     let found: BTreeMap<_, _> = partitions.collect();
     if let Some(directory) = opened.online() {
+        let last_stop = match directory.was_clean() {
+            true => "clean",
+            false if directory.is_unused() => "never started",
+            false => "unclean",
+        };
         tracing::info!(
             directory = %opened.path.display(),
-            last_stop = if directory.was_clean() { "clean" } else { "unclean" },
+            last_stop,
             partitions = found.len(),
             unfinished_deletions = directory.deleted().len(),
             "log directory opened"
