@@ -55,10 +55,13 @@ impl Start {
         if let Some(missing) = directories.iter().find(|directory| !directory.exists()) {
             bail!("{} does not exist: run `millrace storage format`", missing.display());
         }
-        let report = reactor::host::check(core_count, &directories)?;
-        for directory in &report.buffered_directories {
-            let directory = directory.display();
-            tracing::warn!(%directory, "no direct I/O on this file system: files are buffered");
+        reactor::host::check(core_count, &[config.metadata_log_dir.as_path()])?;
+        for directory in directories {
+            // One that cannot be used is left out of the start, which says so.
+            if let Ok(false) = reactor::host::has_direct_io(directory) {
+                let directory = directory.display();
+                tracing::warn!(%directory, "no direct I/O on this file system: files are buffered");
+            }
         }
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),

@@ -80,6 +80,11 @@ fn check_brokers(cluster: &mut Cluster, findings: &mut Findings) -> anyhow::Resu
         response => response?,
     };
     refused("the cluster", response.error_code, response.error_message.as_deref())?;
+    tell_brokers(&response, findings);
+    Ok(())
+}
+
+fn tell_brokers(response: &DescribeClusterResponse, findings: &mut Findings) {
     let (fenced, running): (Vec<_>, Vec<_>) =
         response.brokers.iter().partition(|broker| broker.is_fenced);
     let s = if running.len() == 1 { "" } else { "s" };
@@ -90,7 +95,6 @@ fn check_brokers(cluster: &mut Cluster, findings: &mut Findings) -> anyhow::Resu
             "start it; where it is gone for good, kafka-cluster unregister --id takes it out",
         );
     }
-    Ok(())
 }
 
 fn check_quorum(cluster: &mut Cluster, findings: &mut Findings) -> anyhow::Result<()> {
@@ -201,6 +205,8 @@ fn named(names: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use protocol::messages::describe_cluster::DescribeClusterBroker;
+
     use super::*;
 
     fn partition(index: i32, leader_id: i32, isr_nodes: &[i32]) -> MetadataResponsePartition {
@@ -226,5 +232,25 @@ mod tests {
         assert_eq!(named(&names), "t-0, t-1, t-2, t-3, t-4, …");
         assert_eq!(counted(&names[..1]), "1 partition");
         assert_eq!(named(&names[..1]), "t-0");
+    }
+
+    #[test]
+    fn a_fenced_broker_is_no_running_one() {
+        let broker = |broker_id, is_fenced| DescribeClusterBroker {
+            broker_id,
+            is_fenced,
+            ..DescribeClusterBroker::default()
+        };
+        let response = DescribeClusterResponse {
+            brokers: vec![broker(1, false), broker(2, true)],
+            cluster_id: "c".into(),
+            ..DescribeClusterResponse::default()
+        };
+        let mut findings = Findings::default();
+        tell_brokers(&response, &mut findings);
+        let want = "cluster\n  ok       1 broker in cluster c\n  \
+                    broken   broker 2 is fenced: the controller does not hear from it\n           \
+                    do: start it; where it is gone for good, kafka-cluster unregister --id takes it out\n";
+        assert_eq!(findings.text("cluster"), want);
     }
 }

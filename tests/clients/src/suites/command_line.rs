@@ -3,6 +3,7 @@
 mod configs;
 mod doctor;
 mod groups;
+mod interrupted;
 mod nodes;
 mod records;
 mod topics;
@@ -51,6 +52,10 @@ pub fn command(round: &mut Round, broker: &Broker) {
         round.report.case(&name, &[], |_| doctor::well(&cli, site));
         let name = round.case_name("millrace doctor says what is broken and what to do");
         round.report.case(&name, &[], |_| doctor::ill(site));
+        let name = round.case_name("millrace storage verify ends by Ctrl-C");
+        round.report.case(&name, &[], |_| interrupted::storage());
+        let name = round.case_name("millrace doctor names a disk that is lost, and its partitions");
+        round.report.case(&name, &[], |tools| doctor::lost_disk(tools, site.setting));
     }
 }
 

@@ -1,13 +1,15 @@
 //! `millrace doctor`.
 
 use super::Cli;
-use crate::Site;
 use crate::broker::millrace;
 use crate::process::{CLIENT_DEADLINE, Finished, run};
+use crate::{Layout, Setting, Site, Tools};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use std::path::Path;
 use std::process::Command;
+
+const TOPIC: &str = "on-two-disks";
 
 /// A broker that runs well, its configuration and its disks: nothing is broken.
 pub fn well(cli: &Cli, site: &Site) -> Result<()> {
@@ -101,6 +103,66 @@ pub fn ill(site: &Site) -> Result<()> {
     );
     let misused = doctor(&["--only", "weather"])?;
     ensure!(misused.status.code() == Some(2), "{misused:?}");
+    Ok(())
+}
+
+/// A broker that has lost one of its disks, and with it the only replicas of some partitions. (One that is
+/// fenced needs a second broker.)
+pub fn lost_disk(tools: &Tools, setting: Setting) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let [kept, lost] = ["kept", "lost"].map(|name| folder.path().join(name));
+    let layout = Layout { log_dirs: vec![kept, lost.clone()], ..Layout::default() };
+    let (site, broker) = Site::format_and_start_as(tools, setting, &layout)?;
+    let cli = Cli { bootstrap: broker.bootstrap() };
+    cli.text(&["topic", "create", TOPIC, "--partitions", "8"])?;
+    broker.stop()?;
+    let is_of_topic = |entry: std::io::Result<std::fs::DirEntry>| {
+        let name = entry.ok()?.file_name().into_string().ok()?;
+        name.starts_with(TOPIC).then_some(name)
+    };
+    let mut leaderless: Vec<_> = std::fs::read_dir(&lost)?.filter_map(is_of_topic).collect();
+    leaderless.sort();
+    ensure!((1..8).contains(&leaderless.len()), "not spread over two disks: {leaderless:?}");
+    // No directory can be read where a file stands.
+    std::fs::rename(&lost, folder.path().join("was-lost"))?;
+    std::fs::write(&lost, "")?;
+    let broker = site.start(tools)?;
+
+    let text = text(&lost)?;
+    let offline = format!("{text} is offline: KAFKA_STORAGE_ERROR");
+    let count = match leaderless.len() {
+        1 => "1 partition".to_owned(),
+        count => format!("{count} partitions"),
+    };
+    let named = leaderless.iter().take(5).map(String::as_str).collect::<Vec<_>>().join(", ");
+    let has_no_leader = format!("{count} have no leader: {named}");
+    let (status, findings) =
+        examine(&["--only", "cluster", "--bootstrap-server", &broker.bootstrap()])?;
+    ensure!(status == 1, "{status}: {findings:?}");
+    for (severity, what, remedy) in [
+        ("ok", "1 broker in cluster ", ""),
+        ("ok", "broker 1: 1 of 2 log directories online", ""),
+        ("broken", &offline, "mend the disk, then restart"),
+        ("broken", &has_no_leader, "bring back the brokers and disks that keep them"),
+    ] {
+        let is_it = |it: &&Value| {
+            it["severity"] == severity && it["what"].as_str().is_some_and(|it| it.contains(what))
+        };
+        let found = findings.iter().find(is_it);
+        let found = found.with_context(|| format!("no {what:?}: {findings:?}"))?;
+        ensure!(found["do"].as_str().unwrap_or_default().contains(remedy), "{found}");
+    }
+    let broken = findings.iter().filter(|it| it["severity"] == "broken").count();
+    ensure!(broken == 2, "{findings:?}");
+    let (status, findings) = examine(&["--config", self::text(&site.properties())?])?;
+    let names_it = |it: &Value| {
+        it["area"] == "directories"
+            && it["severity"] == "broken"
+            && it["what"].as_str().is_some_and(|it| it.contains(text))
+    };
+    ensure!(status == 1 && findings.iter().any(names_it), "{status}: {findings:?}");
+    // It has said an ERROR of the disk, as it should: it is not asked whether it said none.
+    drop(broker);
     Ok(())
 }
 
