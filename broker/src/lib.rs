@@ -15,6 +15,8 @@ mod net;
 pub mod process;
 mod quota;
 mod replica;
+#[cfg(test)]
+mod tests;
 
 pub use cores::{CoreSeed, run, seeds};
 pub use metrics::{CoreReport, CoreState, Observer};

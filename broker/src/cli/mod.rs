@@ -1,6 +1,7 @@
 //! The command line: `millrace start`, `millrace storage`, and the commands that are clients of a
 //! running broker.
 
+mod alteration;
 mod arguments;
 mod bootstrap;
 mod brokers;

@@ -95,14 +95,7 @@ mod tests {
     use super::page;
 
     #[test]
-    #[expect(clippy::disallowed_methods, reason = "a test reads and writes the page on disk")]
     fn the_page_of_configurations_is_as_the_tables() {
-        let path =
-            std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/configuration.md");
-        if std::env::var_os("UPDATE_EXPECT").is_some() {
-            std::fs::write(&path, page()).expect("docs can be written");
-        }
-        let committed = std::fs::read_to_string(&path).unwrap_or_default();
-        assert_eq!(committed, page(), "run: UPDATE_EXPECT=1 cargo test -p broker");
+        crate::tests::assert_page("configuration.md", &page());
     }
 }

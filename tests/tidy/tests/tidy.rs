@@ -16,7 +16,13 @@ macro_rules! rules {
         fn $rule() {
             check(rules::$rule);
         }
-    )*};
+    )*
+        #[test]
+        fn every_rule_is_checked() {
+            let checked: &[rules::Rule] = &[$(rules::$rule),*];
+            assert_eq!(checked.len(), rules::ALL.len());
+        }
+    };
 }
 
 rules!(
@@ -29,6 +35,7 @@ rules!(
     nothing_names_the_machine,
     generated_files_say_so,
     marks_have_their_test,
+    planted_bugs_are_listed,
     decisions_are_numbered_once,
     files_stay_readable,
 );

@@ -4,9 +4,8 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::Target;
-use crate::cli::bootstrap::Bootstrap;
+use crate::cli::alteration::Alteration;
 use crate::cli::configs::{Change, change, key_and_value};
-use crate::cli::output::Output;
 
 /// Give keys other values, all of them or none.
 ///
@@ -34,14 +33,8 @@ pub struct Unset {
 struct How {
     #[command(flatten)]
     target: Target,
-    /// Only say whether the cluster would do it.
-    #[arg(long)]
-    dry_run: bool,
-    /// Print an object.
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    bootstrap: Bootstrap,
+    alteration: Alteration,
 }
 
 impl Set {
@@ -60,9 +53,9 @@ impl Unset {
 impl How {
     /// Says which keys were changed, not their values: some are secrets.
     fn change(&self, changes: &[Change<'_>]) -> Result<()> {
-        let mut cluster = self.bootstrap.connect()?;
+        let mut cluster = self.alteration.bootstrap.connect()?;
         let resource = self.target.resource();
-        change(&mut cluster, resource, changes, self.dry_run)?;
+        change(&mut cluster, resource, changes, self.alteration.dry_run)?;
         let (mut set, mut unset) = (Vec::new(), Vec::new());
         for change in changes {
             match *change {
@@ -70,22 +63,10 @@ impl How {
                 Change::Unset(key) => unset.push(key),
             }
         }
-        let mut output = Output::stdout();
-        if self.json {
-            let (kind, name) = self.target.names();
-            let altered = json!({
-                "resource": kind,
-                "name": name,
-                "set": set,
-                "unset": unset,
-                "dry_run": self.dry_run,
-            });
-            output.line(&altered.to_string())?;
-        } else {
-            let keys = [set, unset].concat().join(", ");
-            let done = if self.dry_run { "could be altered" } else { "is altered" };
-            output.line(&format!("The configuration of {} {done}: {keys}.", resource.name()))?;
-        }
-        output.flush()
+        let (kind, name) = self.target.names();
+        let object = json!({ "resource": kind, "name": name, "set": set, "unset": unset });
+        let keys = [set, unset].concat().join(", ");
+        let what = format!("The configuration of {}", resource.name());
+        self.alteration.tell(&what, &format!(": {keys}"), object)
     }
 }

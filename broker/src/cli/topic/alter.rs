@@ -5,9 +5,8 @@ use client::{Cluster, check};
 use protocol::messages::create_partitions::{CreatePartitionsRequest, CreatePartitionsTopic};
 use serde_json::json;
 
-use crate::cli::bootstrap::Bootstrap;
+use crate::cli::alteration::Alteration;
 use crate::cli::configs::{Change, Resource, change, key_and_value};
-use crate::cli::output::Output;
 
 /// Give a topic more partitions, or another configuration.
 ///
@@ -30,46 +29,32 @@ pub struct Alter {
     /// A configuration that is the broker's again; may be given several times.
     #[arg(long, value_name = "KEY", group = "what")]
     unset: Vec<String>,
-    /// Only say whether the cluster would do it.
-    #[arg(long)]
-    dry_run: bool,
-    /// Print an object.
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    bootstrap: Bootstrap,
+    alteration: Alteration,
 }
 
 impl Alter {
     /// Configurations come first: what the cluster refuses of them leaves the partitions alone.
     pub fn run(&self) -> Result<()> {
-        let mut cluster = self.bootstrap.connect()?;
+        let mut cluster = self.alteration.bootstrap.connect()?;
         let set = self.configs.iter().map(|(key, value)| Change::Set(key, value));
         let changes: Vec<Change<'_>> =
             set.chain(self.unset.iter().map(|key| Change::Unset(key))).collect();
         if !changes.is_empty() {
-            change(&mut cluster, Resource::Topic(&self.name), &changes, self.dry_run)?;
+            change(&mut cluster, Resource::Topic(&self.name), &changes, self.alteration.dry_run)?;
         }
         if let Some(count) = self.partitions {
             self.grow(&mut cluster, count)?;
         }
-        let mut output = Output::stdout();
-        if self.json {
-            let altered = json!({ "name": self.name, "dry_run": self.dry_run });
-            output.line(&altered.to_string())?;
-        } else {
-            let done = if self.dry_run { "could be altered" } else { "is altered" };
-            output.line(&format!("Topic {} {done}.", self.name))?;
-        }
-        output.flush()
+        self.alteration.tell(&format!("Topic {}", self.name), "", json!({ "name": self.name }))
     }
 
     fn grow(&self, cluster: &mut Cluster, count: i32) -> Result<()> {
         let topic = CreatePartitionsTopic { name: (&self.name).into(), count, assignments: None };
         let request = CreatePartitionsRequest {
             topics: vec![topic],
-            timeout_ms: self.bootstrap.timeout_ms(),
-            validate_only: self.dry_run,
+            timeout_ms: self.alteration.bootstrap.timeout_ms(),
+            validate_only: self.alteration.dry_run,
         };
         let response = cluster.call(&request)?;
         for result in &response.results {
