@@ -12,9 +12,9 @@ use protocol::messages::{
     DeleteRecordsRequest, DeleteTopicsRequest, DescribeClientQuotasRequest, DescribeClusterRequest,
     DescribeConfigsRequest, DescribeGroupsRequest, DescribeLogDirsRequest,
     DescribeProducersRequest, DescribeQuorumRequest, DescribeTopicPartitionsRequest,
-    ElectLeadersRequest, FetchRequest, FindCoordinatorRequest, HeartbeatRequest,
-    IncrementalAlterConfigsRequest, InitProducerIdRequest, JoinGroupRequest, LeaveGroupRequest,
-    ListConfigResourcesRequest, ListGroupsRequest, ListOffsetsRequest,
+    DescribeUserScramCredentialsRequest, ElectLeadersRequest, FetchRequest, FindCoordinatorRequest,
+    HeartbeatRequest, IncrementalAlterConfigsRequest, InitProducerIdRequest, JoinGroupRequest,
+    LeaveGroupRequest, ListConfigResourcesRequest, ListGroupsRequest, ListOffsetsRequest,
     ListPartitionReassignmentsRequest, MetadataRequest, OffsetCommitRequest, OffsetDeleteRequest,
     OffsetFetchRequest, OffsetForLeaderEpochRequest, ProduceRequest, SyncGroupRequest,
     UnregisterBrokerRequest, UpdateFeaturesRequest,
@@ -26,11 +26,12 @@ use super::{
     alter_client_quotas, alter_configs, alter_partition_reassignments, api_versions,
     create_partitions, create_topics, delete_groups, delete_records, delete_topics,
     describe_client_quotas, describe_cluster, describe_configs, describe_groups, describe_log_dirs,
-    describe_producers, describe_quorum, describe_topic_partitions, elect_leaders, fetch,
-    find_coordinator, heartbeat, incremental_alter_configs, init_producer_id, join_group,
-    leave_group, list_config_resources, list_groups, list_offsets, list_partition_reassignments,
-    metadata, offset_commit, offset_delete, offset_fetch, offset_for_leader_epoch, produce,
-    sync_group, unregister_broker, update_features,
+    describe_producers, describe_quorum, describe_topic_partitions,
+    describe_user_scram_credentials, elect_leaders, fetch, find_coordinator, heartbeat,
+    incremental_alter_configs, init_producer_id, join_group, leave_group, list_config_resources,
+    list_groups, list_offsets, list_partition_reassignments, metadata, offset_commit,
+    offset_delete, offset_fetch, offset_for_leader_epoch, produce, sync_group, unregister_broker,
+    update_features,
 };
 
 type Served = Pin<Box<dyn Future<Output = Result<Answer, Refusal>>>>;
@@ -140,6 +141,11 @@ pub static HANDLERS: &[Handler] = &[
     answers!(OffsetDelete, offset_delete, OffsetDeleteRequest),
     answers!(DescribeClientQuotas, describe_client_quotas, DescribeClientQuotasRequest),
     answers!(AlterClientQuotas, alter_client_quotas, AlterClientQuotasRequest),
+    answers!(
+        DescribeUserScramCredentials,
+        describe_user_scram_credentials,
+        DescribeUserScramCredentialsRequest
+    ),
     answers!(DescribeQuorum, describe_quorum, DescribeQuorumRequest),
     answers!(UpdateFeatures, update_features, UpdateFeaturesRequest),
     answers!(DescribeCluster, describe_cluster, DescribeClusterRequest),
@@ -239,6 +245,10 @@ mod tests {
          INVALID_REQUEST | a node with both roles would be without its broker |\n\
          | AlterPartitionReassignments | a replica that would be new | begins to move it | \
          INVALID_REPLICA_ASSIGNMENT | there is no replication yet |\n\
+         | AlterReplicaLogDirs | to move a replica from one of `log.dirs` to another | copies it, and goes \
+         over to the copy | not served | there is one directory for a log yet, from its creation on |\n\
+         | AlterUserScramCredentials | a user's SCRAM credential | keeps it | not served | without SASL \
+         nobody could use it |\n\
          | AlterClientQuotas | a host's name as `ip` | looks it up | INVALID_REQUEST | each broker would look \
          it up again; an address is the same everywhere |\n\
          | AlterClientQuotas | a value that is no number | takes it, and limits to nothing | \
@@ -253,6 +263,8 @@ mod tests {
          asked |\n\
          | Fetch | to go on with a session of another connection | goes on | goes on, or \
          FETCH_SESSION_ID_NOT_FOUND where another core has it | cores share nothing (ADR 0153) |\n\
+         | Fetch | the aborted transactions of a partition with an error | none or an empty list, by the error | \
+         none or an empty list, by the isolation level | no client reads it |\n\
          | ListOffsets | the largest time (-3), of a record that DeleteRecords has cut off within its segment \
          | that record's offset, below the log start | the largest of the records that are left | a \
          consumer that seeks there gets OFFSET_OUT_OF_RANGE |\n\
@@ -268,13 +280,7 @@ mod tests {
          the group is there from then on | INCONSISTENT_GROUP_PROTOCOL | a refused request changes nothing |\n";
 
     #[test]
-    #[expect(clippy::disallowed_methods, reason = "a test reads and writes the page on disk")]
     fn the_page_of_apis_is_as_the_table() {
-        let path = repository().join("docs/kafka-apis.md");
-        if std::env::var_os("UPDATE_EXPECT").is_some() {
-            std::fs::write(&path, page()).expect("docs can be written");
-        }
-        let committed = std::fs::read_to_string(&path).unwrap_or_default();
-        assert_eq!(committed, page(), "run: UPDATE_EXPECT=1 cargo test -p broker");
+        crate::tests::assert_page("kafka-apis.md", &page());
     }
 }

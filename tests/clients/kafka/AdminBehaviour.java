@@ -62,6 +62,7 @@ public class AdminBehaviour {
             behaviour.reassignments();
             behaviour.features();
             behaviour.cluster();
+            behaviour.credentials();
             behaviour.deletions();
         }
     }
@@ -329,6 +330,14 @@ public class AdminBehaviour {
             return directories.size() + ", space " + hasSpace + ", records " + holdsRecords + ", " + topics;
         });
         all("unregister an unknown broker", admin.unregisterBroker(77).all());
+    }
+
+    private void credentials() {
+        line("users with SCRAM credentials", () -> admin.describeUserScramCredentials().all().get());
+        line("credentials of a user that has none", () ->
+            admin.describeUserScramCredentials(List.of("nobody")).description("nobody").get());
+        line("users with credentials of two that have none", () ->
+            admin.describeUserScramCredentials(List.of("nobody", "neither")).users().get());
     }
 
     private void deletions() throws Exception {

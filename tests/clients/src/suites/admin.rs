@@ -83,7 +83,16 @@ fn quotas(tools: &Tools, bootstrap: &str, kind: Kind) -> Result<()> {
     let address = ["--entity-type", "ips", "--entity-name", "10.0.0.1"];
     let alter_address = ["--alter", "--add-config", "connection_creation_rate=7"];
     configs(&[&alter_address[..], &address].concat())?;
-    // Of users alone the tool asks for their SCRAM credentials, too, which are not there yet.
+    // Of users alone the tool asks for their SCRAM credentials, too.
+    for described in
+        [with(&["--describe"], &[])?, configs(&["--describe", "--entity-type", "users"])?]
+    {
+        let is_annas =
+            |line: &&str| line.starts_with("Quota configs for user-principal 'anna' are ");
+        let annas = described.lines().find(is_annas).unwrap_or_default();
+        let has_rate = annas.contains("producer_byte_rate=1024.0");
+        ensure!(has_rate && !described.contains("SCRAM"), "{described}");
+    }
     let described = with(&["--describe"], &shop)?;
     let pair = "Quota configs for user-principal 'anna', the default client-id are \
                 consumer_byte_rate=2048.0";
