@@ -4,7 +4,7 @@ use crate::process::{run, tail};
 use crate::tools::{KafkaTool, Tools, target};
 use anyhow::{Context, Result, bail, ensure};
 use std::fmt;
-use std::fs::File;
+use std::fs::{DirEntry, File};
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -59,7 +59,7 @@ impl Kind {
     }
 
     fn start(self, tools: &Tools, properties: &Path, cores: usize, layout: &Layout) -> Command {
-        match self {
+        let command = match self {
             Self::Millrace => {
                 let mut command = Command::new(millrace());
                 command.arg("start").arg(properties);
@@ -73,6 +73,10 @@ impl Kind {
                 command.arg(properties);
                 command
             }
+        };
+        match layout.descriptor_count_max {
+            None => command,
+            Some(count) => with_descriptors(&command, count),
         }
     }
 
@@ -83,6 +87,15 @@ impl Kind {
             Self::Kafka => status.success() || status.code() == Some(143),
         }
     }
+}
+
+/// `command` with a limit of its own for descriptors.
+fn with_descriptors(command: &Command, count: usize) -> Command {
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -n \"$0\" && exec \"$@\"", &count.to_string()]);
+    limited.arg(command.get_program()).args(command.get_args());
+    limited.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    limited
 }
 
 /// The release binary, or the one that is named.
@@ -135,6 +148,10 @@ pub struct Layout {
     /// What `millrace start` is given beside, and what stands in its environment.
     pub arguments: Vec<String>,
     pub environment: Vec<(String, String)>,
+    /// Whoever would read what the broker says has gone before its first line.
+    pub is_unread: bool,
+    /// File descriptors that the broker may have; none means as many as this process.
+    pub descriptor_count_max: Option<usize>,
 }
 
 /// A formatted data directory with its configuration; brokers start on it one after the other.
@@ -233,7 +250,7 @@ impl Site {
     /// Starts a broker of `kind` and does not wait.
     pub fn start_unseen(&self, kind: Kind, tools: &Tools) -> Result<Broker> {
         let command = kind.start(tools, &self.properties(), self.setting.cores, &self.layout);
-        Broker::start(kind, command, self.address())
+        Broker::start(kind, command, self.address(), !self.layout.is_unread)
     }
 
     /// Runs a broker of `kind` that is expected to refuse, to its end.
@@ -328,7 +345,7 @@ pub struct Broker {
 }
 
 impl Broker {
-    fn start(kind: Kind, mut command: Command, address: SocketAddr) -> Result<Self> {
+    fn start(kind: Kind, mut command: Command, address: SocketAddr, is_read: bool) -> Result<Self> {
         let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let started = Instant::now();
         let mut child = child.spawn().with_context(|| format!("starting {}", kind.name()))?;
@@ -337,7 +354,8 @@ impl Broker {
             child.stdout.take().map(|stream| Box::new(stream) as _),
             child.stderr.take().map(|stream| Box::new(stream) as _),
         ];
-        for stream in streams.into_iter().flatten() {
+        // One that is not read is closed at this end.
+        for stream in streams.into_iter().flatten().filter(|_| is_read) {
             let sender = sender.clone();
             thread::spawn(move || {
                 for line in BufReader::new(stream).lines().map_while(Result::ok) {
@@ -413,6 +431,17 @@ impl Broker {
         Ok(std::fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5")?)
     }
 
+    /// Sockets that the process has open now.
+    pub fn socket_count(&self) -> Result<usize> {
+        let descriptors = std::fs::read_dir(format!("/proc/{}/fd", self.child.id()))?;
+        let is_socket = |entry: &DirEntry| {
+            // One that was closed meanwhile is none.
+            let target = std::fs::read_link(entry.path()).unwrap_or_default();
+            target.as_os_str().as_encoded_bytes().starts_with(b"socket:")
+        };
+        Ok(descriptors.flatten().filter(is_socket).count())
+    }
+
     fn status_bytes(&self, name: &str) -> Result<u64> {
         let status = File::open(format!("/proc/{}/status", self.child.id()))?;
         for line in BufReader::new(status).lines() {
@@ -465,6 +494,17 @@ impl Broker {
     /// Lets a frozen process go on (SIGCONT).
     pub fn thaw(&self) -> Result<()> {
         self.signal("-CONT")
+    }
+
+    /// How the process has ended by itself, a second from now at the latest; if it goes on, it is killed.
+    pub fn ended(mut self) -> Option<ExitStatus> {
+        let until = Instant::now() + Duration::from_secs(1);
+        loop {
+            match self.child.try_wait() {
+                Ok(None) if Instant::now() < until => thread::park_timeout(LISTEN_RETRY),
+                status => return status.ok().flatten(),
+            }
+        }
     }
 
     /// Ends the process where it is (SIGKILL). An error when it had ended before, or said ERROR.

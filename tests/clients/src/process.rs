@@ -1,6 +1,6 @@
 //! Runs another program to its end, bounded in time, with all that it says kept.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use std::io::{Read, Write};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::mpsc;
@@ -54,6 +54,25 @@ pub fn run(command: &mut Command, input: &str, deadline: Duration) -> Result<Fin
     let status = child.wait()?;
     writer.join().ok().context("the thread that feeds stdin panicked")?;
     Ok(Finished { status, stdout, stderr })
+}
+
+/// Lets this process, and those that it starts, have `count` descriptors. Errors: they may not, and what to do.
+pub fn allow_descriptors(count: u64) -> Result<()> {
+    let limits = std::fs::read_to_string("/proc/self/limits")?;
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
+    let mut limits = line.context("no limit of open files")?.split_whitespace().map(|limit| {
+        // A limit that is no number is none.
+        limit.parse().unwrap_or(u64::MAX)
+    });
+    let (soft, hard) = (limits.next().unwrap_or(0), limits.next().unwrap_or(0));
+    if soft >= count {
+        return Ok(());
+    }
+    ensure!(hard >= count, "{count} descriptors are needed, {hard} allowed: raise `ulimit -Hn`");
+    let id = std::process::id().to_string();
+    let mut prlimit = Command::new("prlimit");
+    prlimit.args(["--pid", &id, &format!("--nofile={count}:")]);
+    run(&mut prlimit, "", CLIENT_DEADLINE)?.success().context("raising `ulimit -n`").map(drop)
 }
 
 fn collect(mut from: impl Read + Send + 'static) -> mpsc::Receiver<String> {

@@ -61,7 +61,8 @@ pub fn attack(round: &mut Round, broker: &Broker) {
         .case(&name, &[Tools::FRANZ_GO], |tools| other_client_goes_on(tools, broker, topic));
 }
 
-fn hostile_frames() -> Vec<(&'static str, Vec<u8>)> {
+/// Bytes that no client sends, and what they are.
+pub(super) fn hostile_frames() -> Vec<(&'static str, Vec<u8>)> {
     let million = [0x00, 0x0f, 0x42, 0x40];
     vec![
         ("Metadata of a million topics in 20 bytes", frame(3, 1, &million)),
@@ -131,25 +132,41 @@ fn truncated(address: SocketAddr) -> Result<()> {
     Ok(())
 }
 
-/// Random contents of random length, half of them behind a length that is right.
 fn random_bytes(address: SocketAddr) -> Result<()> {
-    let mut state = SEED;
-    let mut draw = move || {
-        // xorshift64: all that is needed is that a failure can be repeated.
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state
-    };
+    let mut random = Random::new(SEED);
     for round in 0..RANDOM_CONNECTION_COUNT {
-        let length = 1 + (draw() % 4096) as usize;
-        let mut bytes: Vec<u8> = (0..length).map(|_| draw() as u8).collect();
-        if round % 2 == 0 {
-            // A known API in a known version, so that the body's decoder is reached.
-            let content = [&[0, (draw() % 4) as u8, 0, (draw() % 10) as u8], &bytes[..]].concat();
-            bytes = [&(content.len() as i32).to_be_bytes()[..], &content].concat();
-        }
+        let bytes = random_frame(&mut random);
         send_and_drain(address, &bytes).with_context(|| format!("round {round} of {SEED:#x}"))?;
     }
     Ok(())
+}
+
+/// Random contents of random length, half of them behind a length that is right.
+pub(super) fn random_frame(random: &mut Random) -> Vec<u8> {
+    let length = 1 + random.draw() as usize % 4096;
+    let bytes: Vec<u8> = (0..length).map(|_| random.draw() as u8).collect();
+    if random.draw().is_multiple_of(2) {
+        return bytes;
+    }
+    // A known API in a known version, so that the body's decoder is reached.
+    let [api_key, version] = [random.draw() % 4, random.draw() % 10];
+    let content = [&[0, api_key as u8, 0, version as u8], &bytes[..]].concat();
+    [&(content.len() as i32).to_be_bytes()[..], &content].concat()
+}
+
+/// xorshift64: all that is needed is that a failure can be repeated.
+pub(super) struct Random(u64);
+
+impl Random {
+    /// `seed` is not 0.
+    pub(super) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub(super) fn draw(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
 }

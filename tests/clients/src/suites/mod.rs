@@ -1,6 +1,7 @@
 //! The cases, in the order in which they run against one broker.
 
 mod admin;
+pub mod attacked;
 mod codecs;
 mod command_line;
 mod configs;
@@ -10,7 +11,6 @@ pub mod groups;
 mod hostile;
 mod kafka_producers;
 mod kafka_tools;
-pub mod little_memory;
 mod retention;
 mod round;
 pub mod seeing;

@@ -70,6 +70,25 @@ pub fn run(report: &mut Report) {
         let name = name(&format!("a log as {format} tells a start and a stop, and no secret"));
         report.case(&name, &[], |tools| logged(tools, setting, format));
     }
+    for format in ["text", "json"] {
+        let name = name(&format!("a log as {format} that nobody reads ends no broker"));
+        report.case(&name, &[Tools::FRANZ_GO], |tools| unread(tools, setting, format));
+    }
+}
+
+/// It serves and stops cleanly, although not even the first line of its log could be written.
+fn unread(tools: &Tools, setting: Setting, format: &str) -> Result<()> {
+    let layout = Layout {
+        arguments: vec![format!("--log-format={format}")],
+        environment: vec![("RUST_LOG".to_owned(), "debug".to_owned())],
+        is_unread: true,
+        ..Layout::default()
+    };
+    let (site, broker) = Site::format_and_start_as(tools, setting, &layout)?;
+    other_client_goes_on(tools, &broker, "unread")?;
+    let said = broker.stop_and_say()?;
+    ensure!(said.is_empty(), "somebody reads it: {said}");
+    site.verify(tools)
 }
 
 const SECRET: &str = "x-never-to-be-seen-x";
