@@ -269,11 +269,15 @@ impl Reading<'_> {
         if let Err(error) = owned.check(part.current_leader_epoch) {
             return FetchResult::refused(error);
         }
+        // All of one moment: while a disk is waited for, the log may begin behind this high watermark
+        // (INV-1). Source: `Partition.readRecords`.
         let high_watermark = owned.high_watermark();
+        let last_stable_offset = owned.last_stable_offset().min(high_watermark);
+        let log_start_offset = owned.log().log_start_offset();
         let nothing = || FetchResult {
             high_watermark: Some(high_watermark),
-            last_stable_offset: Some(owned.last_stable_offset().min(high_watermark)),
-            log_start_offset: Some(owned.log().log_start_offset()),
+            last_stable_offset: Some(last_stable_offset),
+            log_start_offset: Some(log_start_offset),
             ..FetchResult::refused(ErrorCode::None)
         };
         match divergence(owned, part) {
@@ -281,7 +285,7 @@ impl Reading<'_> {
             Ok(Some(diverging)) => return FetchResult { diverging: Some(diverging), ..nothing() },
             Err(error) => return FetchResult::refused(error),
         }
-        let bound = if self.read_committed { owned.last_stable_offset() } else { high_watermark };
+        let bound = if self.read_committed { last_stable_offset } else { high_watermark };
         // A consumer sees nothing above its bound; an offset beyond the log's end is out of its range.
         if part.from > bound && part.from <= owned.log().log_end_offset() {
             return nothing();
