@@ -136,7 +136,8 @@ impl GroupCoordinator {
         let Some(shard) = shard.filter(|_| !core.stop.is_set()) else {
             return reply.send(Err(ErrorCode::NotCoordinator));
         };
-        if self.in_use() > core.node.memory.groups && shard.would_grow(&request) {
+        // Most requests are heartbeats, and grow nothing: all shards are added up for the others alone.
+        if shard.would_grow(&request) && self.in_use() > core.node.memory.groups {
             reactor::mark!(groups_take_too_much);
             return reply.send(Err(ErrorCode::CoordinatorNotAvailable));
         }
